@@ -1,0 +1,114 @@
+"""The protocol of a backend: it is handed a cell and runs it through time; it knows no cell by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rnnbench.cells.base import Cell
+from rnnbench.errors import InputError, ShapeError
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass
+class Trace:
+    """What forward returns, and what backward needs of it."""
+
+    h: np.ndarray
+    """(T, B, H): h_t of every step; zero where a sequence has ended."""
+    state: Arrays
+    """Final states, each (B, H): those of a sequence's own last step."""
+    cell: Cell
+    params: Arrays
+    x: np.ndarray
+    lengths: np.ndarray | None
+    tape: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What this backend keeps for backward."""
+
+
+@dataclass
+class Gradients:
+    """Derivatives of the loss, each in the shape of what it differentiates."""
+
+    x: np.ndarray | None
+    params: Arrays
+    state: Arrays
+    """By the initial states, each (B, H)."""
+    state_sequence: Arrays | None
+    """By the states after each step, each (T, B, H): the total derivative, through all later steps."""
+
+
+class Backend(ABC):
+    """Runs any cell forward and backward through time. The docstring's first line is its help text."""
+
+    name: str
+
+    @abstractmethod
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """Return an uninitialised array where this backend computes."""
+
+    @abstractmethod
+    def forward(self, cell: Cell, params: Arrays, x: np.ndarray, state: Arrays, lengths: np.ndarray | None) -> Trace:
+        """Run T steps from the given initial states; x (T, B, I), states (B, H), lengths (B,) or None."""
+
+    @abstractmethod
+    def backward(
+        self,
+        trace: Trace,
+        d_h: np.ndarray,
+        d_state: Arrays,
+        *,
+        state_sequence: bool = True,
+        input_gradient: bool = True,
+    ) -> Gradients:
+        """Return the gradients, given dL/dh_t (T, B, H) from outside and dL/d(final states)."""
+
+    def synchronize(self) -> None:  # noqa: B027 - nothing to wait for is the right default
+        """Wait until everything asked for is computed."""
+
+    @abstractmethod
+    def describe(self, cell: Cell, hidden_size: int, batch: int, dtype: np.dtype) -> str:
+        """Say in one line how this backend would run such a layer, and why."""
+
+
+def check_shapes(
+    cell: Cell, params: Arrays, x: np.ndarray, state: Arrays, lengths: np.ndarray | None
+) -> tuple[int, int, int, int]:
+    """Return (T, B, I, H), or raise an error that names both sides of what does not fit."""
+    input_size, width = params["W_xh"].shape
+    hidden = width // len(cell.gates)
+    if x.ndim != 3:
+        raise ShapeError(f"x has shape {x.shape}; expected (T, B, I) with I = {input_size}")
+    steps, batch, features = x.shape
+    if features != input_size:
+        raise ShapeError(f"x {x.shape} has {features} features, the layer expects {input_size}")
+    if steps < 1 or batch < 1:
+        raise ShapeError(f"x has shape {x.shape}; expected at least one step and one sequence")
+    for name in cell.states:
+        if name not in state:
+            raise InputError(f"state lacks '{name}'; a {cell.name} has the states {', '.join(cell.states)}")
+        if state[name].shape != (batch, hidden):
+            raise ShapeError(f"state '{name}' has shape {state[name].shape}; expected (B, H) = {(batch, hidden)}")
+    if lengths is not None:
+        if lengths.shape != (batch,):
+            raise ShapeError(f"lengths has shape {lengths.shape}; expected (B,) = {(batch,)}")
+        if lengths.min() < 1 or lengths.max() > steps:
+            raise InputError(
+                f"lengths lie in [{lengths.min()}, {lengths.max()}]; expected [1, {steps}], the steps of x"
+            )
+    return steps, batch, features, hidden
+
+
+def check_gradient_shapes(trace: Trace, d_h: np.ndarray, d_state: Arrays) -> None:
+    """Raise an error that names both shapes where a gradient does not fit what it belongs to."""
+    if d_h.shape != trace.h.shape:
+        raise ShapeError(f"d_h has shape {d_h.shape}; expected that of h, {trace.h.shape}")
+    for name, value in d_state.items():
+        if name not in trace.state:
+            raise InputError(f"d_state has '{name}'; a {trace.cell.name} has the states {', '.join(trace.state)}")
+        if value.shape != trace.state[name].shape:
+            raise ShapeError(f"d_state '{name}' has shape {value.shape}; expected (B, H) = {trace.state[name].shape}")

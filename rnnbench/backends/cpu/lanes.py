@@ -1,0 +1,333 @@
+"""A Numba type for a few numbers side by side in a vector register, so that a cell's scalars become vectors.
+
+A cell's element functions are compiled with `Lanes` in the place of scalars: every operator is then one LLVM
+vector instruction, and no loop has to be recognised by LLVM's vectoriser (whose alias checks and trip-count
+heuristics made the same code several times slower, silently). Python numbers take the lanes' type: `1.0 - x`
+is float32 where x is, as in NumPy. There are no branches between lanes: `where(condition, a, b)` selects.
+
+Sizes that are known at compile time are given as tuples of that length. Where the compiler is switched off,
+lanes are small NumPy arrays, and each primitive is the plain function of the same meaning.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import config, types
+from numba.core.datamodel import models
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, register_model
+
+from rnnbench import arithmetic
+
+FLAGS = ("contract",)
+"""LLVM may fuse a multiply with an add; nothing else is relaxed, so NaN and infinity pass through."""
+
+
+class LanesType(types.Type):
+    """`count` numbers of a Numba float type in one LLVM vector."""
+
+    def __init__(self, dtype: types.Float, count: int) -> None:
+        self.dtype, self.count = dtype, count
+        super().__init__(name=f"Lanes({dtype} x {count})")
+
+    def vector(self) -> ir.VectorType:
+        """Return the LLVM type."""
+        return ir.VectorType(ir.FloatType() if self.dtype is types.float32 else ir.DoubleType(), self.count)
+
+
+class MaskType(types.Type):
+    """`count` truth values, what a comparison of lanes gives."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(name=f"Mask({count})")
+
+
+@register_model(LanesType)
+class LanesModel(models.PrimitiveModel):
+    """Lanes are an LLVM vector, in memory as in registers."""
+
+    def __init__(self, manager: Any, kind: LanesType) -> None:
+        super().__init__(manager, kind, kind.vector())
+
+
+@register_model(MaskType)
+class MaskModel(models.PrimitiveModel):
+    """A mask is an LLVM vector of bits."""
+
+    def __init__(self, manager: Any, kind: MaskType) -> None:
+        super().__init__(manager, kind, ir.VectorType(ir.IntType(1), kind.count))
+
+
+def splat(builder: ir.IRBuilder, value: ir.Value, vector: ir.VectorType) -> ir.Value:
+    """Return the vector with `value` in every lane."""
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return builder.shuffle_vector(first, undefined, zeros)
+
+
+def as_lanes(context: Any, builder: ir.IRBuilder, value: ir.Value, given: types.Type, lanes: LanesType) -> ir.Value:
+    """Return `value` as lanes: lanes as they are, a number converted and repeated."""
+    if isinstance(given, LanesType):
+        return value
+    return splat(builder, context.cast(builder, value, given, lanes.dtype), lanes.vector())
+
+
+def common_lanes(a: types.Type, b: types.Type) -> LanesType | None:
+    """Return the lanes of two operands of which one or both are lanes, the other a number, else None."""
+    lanes = a if isinstance(a, LanesType) else b
+    if not isinstance(lanes, LanesType):
+        return None
+    return lanes if all(kind == lanes or isinstance(kind, types.Number) for kind in (a, b)) else None
+
+
+def _define_operator(operation: Callable, emit: Callable, compares: bool = False) -> None:
+    """Type and lower a binary operator for lanes, and for lanes with a number."""
+
+    class Template(AbstractTemplate):
+        def generic(self, args: tuple, kws: dict) -> Any:
+            lanes = common_lanes(*args) if len(args) == 2 else None
+            return lanes and signature(MaskType(lanes.count) if compares else lanes, *args)
+
+    infer_global(operation)(Template)
+
+    def lower(context: Any, builder: ir.IRBuilder, sig: Any, arguments: tuple) -> ir.Value:
+        lanes = common_lanes(*sig.args)
+        assert lanes is not None
+        pairs = zip(arguments, sig.args, strict=True)
+        return emit(builder, *(as_lanes(context, builder, value, kind, lanes) for value, kind in pairs))
+
+    for kinds in ((LanesType, LanesType), (LanesType, types.Number), (types.Number, LanesType)):
+        lower_builtin(operation, *kinds)(lower)
+
+
+_define_operator(operator.add, lambda builder, a, b: builder.fadd(a, b, flags=FLAGS))
+_define_operator(operator.sub, lambda builder, a, b: builder.fsub(a, b, flags=FLAGS))
+_define_operator(operator.mul, lambda builder, a, b: builder.fmul(a, b, flags=FLAGS))
+_define_operator(operator.truediv, lambda builder, a, b: builder.fdiv(a, b, flags=FLAGS))
+_define_operator(operator.lt, lambda builder, a, b: builder.fcmp_ordered("<", a, b), compares=True)
+_define_operator(operator.le, lambda builder, a, b: builder.fcmp_ordered("<=", a, b), compares=True)
+_define_operator(operator.gt, lambda builder, a, b: builder.fcmp_ordered(">", a, b), compares=True)
+_define_operator(operator.ge, lambda builder, a, b: builder.fcmp_ordered(">=", a, b), compares=True)
+
+
+@infer_global(operator.neg)
+class _Negation(AbstractTemplate):
+    def generic(self, args: tuple, kws: dict) -> Any:
+        return signature(args[0], *args) if isinstance(args[0], LanesType) else None
+
+
+@lower_builtin(operator.neg, LanesType)
+def _negate(context: Any, builder: ir.IRBuilder, sig: Any, arguments: tuple) -> ir.Value:
+    return builder.fneg(arguments[0])
+
+
+def primitive(plain: Callable) -> Callable[[Callable], Callable]:
+    """Return the decorator that compiles a typing function as an intrinsic, or gives `plain` without a compiler."""
+    return lambda typed: plain if config.DISABLE_JIT else intrinsic(typed)
+
+
+@primitive(arithmetic.where)
+def where(typing_context, condition, a, b):
+    """Select a where the mask holds, else b."""
+    lanes: Any = common_lanes(a, b)
+
+    def codegen(context, builder, sig, arguments):
+        mask, *values = arguments
+        pairs = zip(values, sig.args[1:], strict=True)
+        return builder.select(mask, *(as_lanes(context, builder, value, kind, lanes) for value, kind in pairs))
+
+    return signature(lanes, condition, a, b), codegen
+
+
+def _starts(offset: int, stride: int, count: int) -> list[int]:
+    return [offset + k * stride for k in range(count)]
+
+
+def _load(array, offset, stride, lane, vector):
+    return tuple(array[start : start + len(lane)] for start in _starts(offset, stride, len(vector)))
+
+
+def _store(array, offset, stride, lane, values):
+    for start, value in zip(_starts(offset, stride, len(values)), values, strict=True):
+        array[start : start + len(lane)] = value
+
+
+def _add(array, offset, stride, lane, values):
+    for start, value in zip(_starts(offset, stride, len(values)), values, strict=True):
+        array[start : start + len(lane)] += value
+
+
+def _pointers(context, builder, kind, array, offset, steps):
+    """Return the addresses array[offset + sum of k*stride] for (stride, count) in steps, the last step innermost."""
+    pointers = [builder.gep(context.make_array(kind)(context, builder, array).data, [offset])]
+    for stride, count in steps:
+        jumps = [builder.mul(stride, ir.Constant(stride.type, k)) for k in range(count)]
+        pointers = [builder.gep(pointer, [jump]) for pointer in pointers for jump in jumps]
+    return pointers
+
+
+def _load_lanes(builder, pointer, lanes):
+    vector = builder.bitcast(pointer, lanes.vector().as_pointer())
+    return builder.load(vector, align=lanes.dtype.bitwidth // 8)
+
+
+def _store_lanes(builder, value, pointer, lanes):
+    vector = builder.bitcast(pointer, lanes.vector().as_pointer())
+    builder.store(value, vector, align=lanes.dtype.bitwidth // 8)
+
+
+@primitive(_load)
+def load(typing_context, array, offset, stride, lane, vector):
+    """Return a tuple of len(vector) lanes, read from the flat array at offset + k*stride."""
+    lanes, count = LanesType(array.dtype, len(lane)), len(vector)
+    result: Any = types.UniTuple(lanes, count) if count else types.Tuple(())  # type: ignore[attr-defined]
+
+    def codegen(context, builder, sig, arguments):
+        data, start, step, _, _ = arguments
+        pointers = _pointers(context, builder, array, data, start, [(step, count)])
+        return context.make_tuple(builder, result, [_load_lanes(builder, pointer, lanes) for pointer in pointers])
+
+    return result(array, types.intp, types.intp, lane, vector), codegen
+
+
+@primitive(_store)
+def store(typing_context, array, offset, stride, lane, values):
+    """Write a tuple of lanes (or numbers) to the flat array at offset + k*stride."""
+    lanes = LanesType(array.dtype, len(lane))
+
+    def codegen(context, builder, sig, arguments):
+        data, start, step, _, items = arguments
+        pointers = _pointers(context, builder, array, data, start, [(step, len(values))])
+        for k, pointer in enumerate(pointers):
+            value = as_lanes(context, builder, builder.extract_value(items, k), values[k], lanes)
+            _store_lanes(builder, value, pointer, lanes)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, lane, values), codegen
+
+
+@primitive(_add)
+def add(typing_context, array, offset, stride, lane, values):
+    """Add a tuple of lanes (or numbers) to the flat array at offset + k*stride."""
+    lanes = LanesType(array.dtype, len(lane))
+
+    def codegen(context, builder, sig, arguments):
+        data, start, step, _, items = arguments
+        pointers = _pointers(context, builder, array, data, start, [(step, len(values))])
+        for k, pointer in enumerate(pointers):
+            value = as_lanes(context, builder, builder.extract_value(items, k), values[k], lanes)
+            total = builder.fadd(_load_lanes(builder, pointer, lanes), value, flags=FLAGS)
+            _store_lanes(builder, total, pointer, lanes)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, lane, values), codegen
+
+
+def _power_of_two(x):
+    bits, one = _layout(x.dtype == np.float32)
+    integers = x.view(np.int32 if x.dtype == np.float32 else np.int64)
+    return ((integers << bits) + one).view(x.dtype)
+
+
+def _layout(single: bool) -> tuple[int, int]:
+    """Return the number of mantissa bits, and the bit pattern of 1.0, of float32 or else float64."""
+    return (23, 127 << 23) if single else (52, 1023 << 52)
+
+
+@primitive(_power_of_two)
+def power_of_two(typing_context, x):
+    """Return 2^k for lanes x = k + 1.5 * 2^m, m the bits of the mantissa: the low bits of x hold k."""
+    bits, exponent_one = _layout(x.dtype is types.float32)
+
+    def codegen(context, builder, sig, arguments):
+        integers = ir.VectorType(ir.IntType(x.dtype.bitwidth), x.count)
+        shift = ir.Constant(integers, [bits] * x.count)
+        one = ir.Constant(integers, [exponent_one] * x.count)
+        shifted = builder.shl(builder.bitcast(arguments[0], integers), shift)
+        return builder.bitcast(builder.add(shifted, one), x.vector())
+
+    return x(x), codegen
+
+
+def _multiply_tile(a, a_offset, a_row, a_step, b, b_offset, b_step, c, c_offset, c_row, depth, lane, vector, row):
+    for r in range(len(row)):
+        out = c[c_offset + r * c_row : c_offset + r * c_row + len(lane) * len(vector)]
+        for k in range(depth):
+            start = b_offset + k * b_step
+            out += a[a_offset + r * a_row + k * a_step] * b[start : start + out.size]
+
+
+@primitive(_multiply_tile)
+def multiply_tile(
+    typing_context,
+    a,
+    a_offset,
+    a_row,
+    a_step,
+    b,
+    b_offset,
+    b_step,
+    c,
+    c_offset,
+    c_row,
+    depth,
+    lane,
+    vector,
+    row,
+):
+    """C += A B for one tile of len(row) rows and len(vector) vectors, the sums in registers over the whole depth.
+
+    A[r, k] lies at a_offset + r*a_row + k*a_step, B's row k at b_offset + k*b_step, C's row r at c_offset + r*c_row.
+    """
+    lanes = LanesType(c.dtype, len(lane))
+    vectors, rows = len(vector), len(row)
+
+    def codegen(context, builder, sig, arguments):
+        a_data, a_start, a_r, a_k, b_data, b_start, b_k, c_data, c_start, c_r, steps, *_ = arguments
+        integer = steps.type
+        width = ir.Constant(integer, len(lane))
+        outputs = _pointers(context, builder, c, c_data, c_start, [(c_r, rows), (width, vectors)])
+        initial = [_load_lanes(builder, pointer, lanes) for pointer in outputs]
+        a_rows = _pointers(context, builder, a, a_data, a_start, [(a_r, rows)])
+        b_first = _pointers(context, builder, b, b_data, b_start, [(width, vectors)])
+        entry = builder.block
+        loop, after = builder.append_basic_block("depth"), builder.append_basic_block("done")
+        empty = builder.icmp_signed("<=", steps, ir.Constant(integer, 0))
+        builder.cbranch(empty, after, loop)
+
+        builder.position_at_end(loop)
+        k = builder.phi(integer)
+        sums = [builder.phi(lanes.vector()) for _ in initial]
+        columns = [_load_lanes(builder, builder.gep(p, [builder.mul(k, b_k)]), lanes) for p in b_first]
+        updated = []
+        for r, pointer in enumerate(a_rows):
+            number = builder.load(builder.gep(pointer, [builder.mul(k, a_k)]))
+            factor = splat(builder, number, lanes.vector())
+            for v, column in enumerate(columns):
+                product = builder.fmul(factor, column, flags=FLAGS)
+                updated.append(builder.fadd(sums[r * vectors + v], product, flags=FLAGS))
+        following = builder.add(k, ir.Constant(integer, 1))
+        for phi, start, value in zip(
+            [k, *sums], [ir.Constant(integer, 0), *initial], [following, *updated], strict=True
+        ):
+            phi.add_incoming(start, entry)
+            phi.add_incoming(value, loop)
+        builder.cbranch(builder.icmp_signed("<", following, steps), loop, after)
+
+        builder.position_at_end(after)
+        results = [builder.phi(lanes.vector()) for _ in outputs]
+        for phi, start, value, pointer in zip(results, initial, updated, outputs, strict=True):
+            phi.add_incoming(start, entry)
+            phi.add_incoming(value, loop)
+            _store_lanes(builder, phi, pointer, lanes)
+        return context.get_dummy_value()
+
+    integers = [types.intp]
+    return types.void(a, *integers * 3, b, *integers * 2, c, *integers * 3, lane, vector, row), codegen

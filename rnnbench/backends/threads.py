@@ -1,0 +1,46 @@
+"""How many threads compiled kernels may use in this process; BLAS is held to the same number."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from threadpoolctl import threadpool_limits
+
+from rnnbench.errors import InputError
+
+_threads: int | None = None
+
+
+def available_cores() -> int:
+    """Return the cores this process may run on (its affinity where the system tells, else all)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def thread_count() -> int:
+    """Return the threads kernels use now: what `use_threads` set, else RNNBENCH_THREADS, else every core."""
+    if _threads is not None:
+        return _threads
+    text = os.environ.get("RNNBENCH_THREADS", "")
+    if not text:
+        return available_cores()
+    if not text.isdigit() or int(text) < 1:
+        raise InputError(f"environment variable RNNBENCH_THREADS is {text!r}; expected a whole number >= 1")
+    return int(text)
+
+
+@contextmanager
+def use_threads(count: int) -> Iterator[None]:
+    """Within the block, kernels and BLAS use `count` threads."""
+    global _threads
+    if count < 1:
+        raise InputError(f"threads is {count}; expected a whole number >= 1")
+    before, _threads = _threads, count
+    try:
+        with threadpool_limits(limits=count):
+            yield
+    finally:
+        _threads = before

@@ -1,0 +1,247 @@
+"""The command line. Every command imports what it needs when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rnnbench.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    name="rnnbench",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Measure what recurrent networks can remember, and what they cost.\n\n"
+    "Start with `rnnbench list`, then `rnnbench run experiments/quickstart.toml`.",
+    epilog="Exit codes: 0 done; 1 some trials failed, each recorded with its reason; 2 the input is wrong.",
+)
+
+
+def _examples(*lines: str) -> str:
+    """Return command lines as the examples below a command's help, one a line."""
+    return "Examples:\n\n" + "\n\n".join(f"`{line}`" for line in lines)
+
+
+class Format(StrEnum):
+    """What a report can be written as."""
+
+    html = "html"
+    svg = "svg"
+    pdf = "pdf"
+    png = "png"
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    cells = "cells"
+    tasks = "tasks"
+    datasets = "datasets"
+    probes = "probes"
+    backends = "backends"
+    experiments = "experiments"
+
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A folder of results, such as results/quickstart.")]
+
+
+@app.command(
+    epilog=_examples(
+        "rnnbench run experiments/quickstart.toml",
+        "rnnbench run experiments/quickstart.toml --set 'hidden=[16, 32]' --set seed=0",
+        "rnnbench run experiments/quickstart.toml --set sweep.0.fixed.batch=8",
+        "rnnbench run my_sweep.toml --out runs --jobs 4 --timeout 600",
+        "rnnbench run my_sweep.toml --scheduler tcp://10.0.0.5:8786",
+    )
+)
+def run(
+    sweep: Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (TOML).")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a parameter everywhere, or at a dotted path. The value is TOML; repeatable.",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the folder named after the sweep goes.")] = Path(
+        "results"
+    ),
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Worker processes; default: one a core. 0: this process, without time limits.",
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Run on the Dask cluster at this address.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(metavar="S", help="Stop a trial after this many seconds.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run finished trials again as well.")] = False,
+) -> None:
+    """Run what a sweep has not run yet, store every trial, and write the report.
+
+    A trial that fails, hangs, runs out of memory or is killed becomes a row with its reason; others go on.
+    The same command continues a run that was interrupted.
+    """
+    from rnnbench.sweeps import engine
+
+    summary = engine.execute(sweep, out, jobs, set_ or (), timeout, fresh, scheduler)
+    counts = f"{summary.ok} ok, {summary.failed} failed"
+    typer.echo(counts + (f", {summary.reused} finished before" if summary.reused else ""))
+    from rnnbench import report
+
+    typer.echo(report.write(summary.path, ["html"])[0])
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+@app.command(
+    "report",
+    epilog=_examples("rnnbench report results/quickstart", "rnnbench report results/quickstart --format pdf"),
+)
+def report_command(
+    run: RunArgument,
+    format: Annotated[list[Format] | None, typer.Option(help="What to write; repeatable.")] = None,
+) -> None:
+    """Write the report of a run again, or its figures as files for a paper."""
+    _check_run(run)
+    from rnnbench import report
+
+    for path in report.write(run, [f.value for f in format or [Format.html]]):
+        typer.echo(path)
+
+
+@app.command(epilog=_examples("rnnbench show results/quickstart"))
+def show(run: RunArgument) -> None:
+    """Show a run in the terminal: what was found, what failed and why."""
+    _check_run(run)
+    from rnnbench import report
+
+    report.show(run, _console())
+
+
+@app.command("list", epilog=_examples("rnnbench list", "rnnbench list probes"))
+def list_command(
+    kind: Annotated[Kind | None, typer.Argument(help="What to list; everything if left out.")] = None,
+) -> None:
+    """List what a sweep file can name: cells, tasks, datasets, probes, backends; and the sweeps at hand."""
+    console = _console()
+    for each in [kind] if kind else list(Kind):
+        _print_entries(console, each)
+
+
+@app.command(epilog=_examples("rnnbench info", "rnnbench info --json"))
+def info(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show versions, CPU, cores, threads, BLAS, the cache of compiled kernels, and the backends."""
+    from rnnbench.sweeps.provenance import describe_installation
+
+    description = describe_installation()
+    if json:
+        import json as json_module
+
+        typer.echo(json_module.dumps(description, indent=2))
+        return
+    _print_tree(_console(), description)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(soft_wrap=not sys.stdout.isatty())
+
+
+def _check_run(path: Path) -> None:
+    """Raise InputError, with the nearest runs at hand, unless the folder holds a run."""
+    if (path / "provenance.json").is_file():
+        return
+    from rnnbench.errors import unknown_name
+
+    found = {run for folder in (path, path.parent, Path("results")) for run in folder.glob("*/provenance.json")}
+    runs = sorted(str(run.parent) for run in found)
+    if path.is_dir():
+        raise InputError(f"{path}: not the results of a run; runs at hand: {', '.join(runs) or 'none'}")
+    raise unknown_name("run", str(path), runs)
+
+
+def _print_entries(console: Console, kind: Kind) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(kind.value, "", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for name, summary in _entries(kind).items():
+        table.add_row(Text(name), Text(summary))  # what a file says is no markup
+    console.print(table)
+    console.print()
+
+
+def _entries(kind: Kind) -> dict[str, str]:
+    """Return name and one line of description for everything of a kind."""
+    import importlib
+
+    if kind is Kind.experiments:
+        return _experiments()
+    module = "rnnbench.sweeps.plugins" if kind is Kind.probes else f"rnnbench.{kind.value}"
+    entries: dict[str, Any] = importlib.import_module(module).entries()
+    return {name: _summary(entries[name]) for name in sorted(entries)}
+
+
+def _summary(entry: Any) -> str:
+    text = getattr(entry, "summary", None) or entry.__doc__ or ""
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
+def _experiments() -> dict[str, str]:
+    import tomllib
+
+    found = {}
+    for path in sorted(Path("experiments").glob("*.toml")):
+        try:
+            found[str(path)] = str(tomllib.loads(path.read_text(encoding="utf-8")).get("title", ""))
+        except (OSError, ValueError) as error:
+            found[str(path)] = f"cannot be read: {error}"
+    return found
+
+
+def _print_tree(console: Console, description: dict[str, Any], indent: int = 0) -> None:
+    """Print nested names and values, one a line; lists of libraries one library a line."""
+    for name, value in description.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            value = {str(i): " ".join(map(str, each.values())) for i, each in enumerate(value)}
+        nested = isinstance(value, dict)
+        text = "" if nested else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        console.print(f"{'  ' * indent}{name}: {text}".rstrip(), markup=False, highlight=False)
+        if nested:
+            _print_tree(console, value, indent + 1)
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's ends in one message and exit code 2, not a traceback."""
+    try:
+        app()
+    except InputError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except RuntimeError as error:
+        from rnnbench.sweeps.folder import StorageError
+
+        if not isinstance(error, StorageError):
+            raise
+        typer.echo(f"error: {error}; finished trials are kept, and the same command runs the rest", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Parameters that several probes share: names checked against the registries, sizes against their ranges."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
+
+from rnnbench import backends, cells, tasks
+from rnnbench.initialization import SCHEMES
+from rnnbench.probes.base import ProbeParameters
+from rnnbench.registry import lookup
+
+
+def _cell(name: str) -> str:
+    return cells.get(name).name
+
+
+def _backend(name: str) -> str:
+    return backends.get(name).name
+
+
+def _task(name: str) -> str:
+    return tasks.get(name).name
+
+
+def _scheme(name: str) -> str:
+    lookup("initialization", name, SCHEMES)
+    return name
+
+
+CellName = Annotated[str, AfterValidator(_cell)]
+BackendName = Annotated[str, AfterValidator(_backend)]
+TaskName = Annotated[str, AfterValidator(_task)]
+SchemeName = Annotated[str, AfterValidator(_scheme)]
+
+
+class LayerParameters(ProbeParameters):
+    """What a probe needs to make a layer."""
+
+    cell: CellName = Field(default="lstm", description="a cell, see `rnnbench list cells`")
+    hidden: PositiveInt = Field(default=64, description="units H")
+    dtype: Literal["float32", "float64"] = "float32"
+    backend: BackendName = Field(default="cpu", description="a backend, see `rnnbench list backends`")
+
+
+class InitializedParameters(LayerParameters):
+    """A layer's initial weights as axes."""
+
+    initialization: SchemeName = Field(default="orthogonal", description=", ".join(SCHEMES))
+    gain: float = Field(default=1.0, gt=0, description="multiplies W_hh")
+    gate_bias: float = Field(default=1.0, description="of the gate that keeps memory; 0 for a cell without one")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_gate_no_bias(cls, values: Any) -> Any:
+        """A cell without a memory gate has gate_bias 0, so that trials that differ by nothing are one."""
+        cell = cells.entries().get(values.get("cell", cls.model_fields["cell"].default))
+        return {**values, "gate_bias": 0.0} if cell is not None and cell.memory_gate is None else values

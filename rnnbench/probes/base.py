@@ -1,0 +1,63 @@
+"""What a probe is: parameters that pydantic checks, and a measurement that yields tidy rows."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Measurement(NamedTuple):
+    """One row of the table `measurements`; `index` is a step or a lag, None where the quantity is a scalar."""
+
+    quantity: str
+    value: float
+    unit: str
+    index: int | None = None  # type: ignore[assignment]
+
+
+class ProbeParameters(BaseModel):
+    """The axes of a probe with their defaults; a probe adds its own fields. Unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(default=0, ge=0, description="root of every random number in the trial")
+
+
+class Seeds:
+    """Independent random streams of one trial, each told apart by what it is for.
+
+    The same (seed, trial identity, purpose) gives the same stream alone, in a sweep, and on any worker.
+    """
+
+    def __init__(self, seed: int, identity: str) -> None:
+        self._entropy = [seed, *_words(identity)]
+
+    def generator(self, purpose: str) -> np.random.Generator:
+        """Return the stream for one purpose, such as "weights", "training data" or "evaluation data"."""
+        return np.random.default_rng(np.random.SeedSequence([*self._entropy, *_words(purpose)]))
+
+
+def _words(text: str) -> list[int]:
+    return np.frombuffer(hashlib.sha256(text.encode()).digest(), dtype=np.uint32).tolist()
+
+
+class Diverged(ArithmeticError):
+    """What is measured became NaN or infinite; rows yielded before it are kept, the trial's status says so."""
+
+
+class Probe(ABC):
+    """One kind of measurement. A subclass in its own file is found by name; the docstring's first line is its help."""
+
+    name: ClassVar[str]
+    Parameters: ClassVar[type[ProbeParameters]]
+    exclusive: ClassVar[bool] = False
+    """True where times are measured: the trial runs alone on the machine, with all of its cores."""
+
+    @abstractmethod
+    def measure(self, parameters: ProbeParameters, seeds: Seeds) -> Iterator[Measurement]:
+        """Yield the rows of one trial."""

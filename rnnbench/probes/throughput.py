@@ -1,0 +1,96 @@
+"""What a layer costs: time forward, and forward and backward, beside the rate of a plain matrix product.
+
+    sequence_step_rate      T B / time                                       sequence-steps a second
+    flop_rate               2 G H (H + I) T B / time forward, three times as many with backward        GFLOP/s
+    sgemm_flop_rate         of a large matrix product by NumPy's BLAS on the same threads: the line to reach
+
+with I = H. Element-wise work is not counted. The layer and the matrix product are timed in turn, repeat by repeat, so
+that both see the same neighbours; times are medians over repeats. float64 is measured against dgemm under the same
+name. Times say something about the machine they were taken on, ratios more than that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, PositiveInt
+
+from rnnbench.layer import Layer
+from rnnbench.probes._parameters import LayerParameters
+from rnnbench.probes.base import Measurement, Probe, ProbeParameters, Seeds
+
+MATRIX_SIZE = 1024
+SHORTEST_SAMPLE_S = 2e-3
+"""A sample is as many calls as take this long, so that the clock's resolution and the pool's waking don't show."""
+
+
+class ThroughputParameters(LayerParameters):
+    """Axes of the probe throughput."""
+
+    length: PositiveInt = Field(default=100, description="steps T")
+    batch: PositiveInt = Field(default=32, description="sequences B")
+    direction: Literal["forward", "forward_backward"] = "forward_backward"
+    repeats: int = Field(default=7, ge=3, description="timed samples")
+
+
+class Throughput(Probe):
+    """Sequence-steps and floating-point operations a second of one layer, beside the machine's own matrix product."""
+
+    name = "throughput"
+    Parameters = ThroughputParameters
+    exclusive = True
+
+    def measure(self, parameters: ProbeParameters, seeds: Seeds) -> Iterator[Measurement]:
+        """Yield the time of every repeat, and the rates of their median."""
+        assert isinstance(parameters, ThroughputParameters)
+        p = parameters
+        layer = Layer(p.cell, p.hidden, p.hidden, p.dtype, p.backend, seeds.generator("weights"))
+        rng = seeds.generator("inputs")
+        x, d_h = (rng.standard_normal((p.length, p.batch, p.hidden)).astype(p.dtype) for _ in range(2))
+        a, b = (rng.standard_normal((MATRIX_SIZE, MATRIX_SIZE)).astype(p.dtype) for _ in range(2))
+
+        def run_layer() -> None:
+            trace = layer.forward(x)
+            if p.direction == "forward_backward":
+                layer.backward(trace, d_h, state_sequence=False)
+            layer.backend.synchronize()
+
+        samples = alternating_times((run_layer, lambda: np.matmul(a, b)), p.repeats)
+        for repeat, seconds in enumerate(samples[0]):
+            yield Measurement("time", seconds, "s", repeat)
+        median, product = np.median(samples, axis=1)
+        passes = 1 if p.direction == "forward" else 3
+        operations = passes * 2 * len(layer.cell.gates) * p.hidden * 2 * p.hidden * p.length * p.batch
+        flop_rate = operations / median / 1e9
+        product_rate = 2 * MATRIX_SIZE**3 / product / 1e9
+        yield Measurement("median_time", median, "s")
+        yield Measurement("sequence_step_rate", p.length * p.batch / median, "sequence-step/s")
+        yield Measurement("flop_rate", flop_rate, "GFLOP/s")
+        yield Measurement("sgemm_flop_rate", product_rate, "GFLOP/s")
+        yield Measurement("fraction_of_gemm", flop_rate / product_rate, "1")
+
+
+def alternating_times(calls: tuple[Callable[[], object], ...], repeats: int) -> np.ndarray:
+    """Return seconds a call, (calls, repeats): each call warmed up, then a sample of each in turn."""
+    numbers = [_calls_per_sample(call) for call in calls]
+    times = np.empty((len(calls), repeats))
+    for repeat in range(repeats):
+        for k, (call, number) in enumerate(zip(calls, numbers, strict=True)):
+            times[k, repeat] = _seconds(call, number) / number
+    return times
+
+
+def _seconds(call: Callable[[], object], number: int) -> float:
+    start = time.perf_counter()
+    for _ in range(number):
+        call()
+    return time.perf_counter() - start
+
+
+def _calls_per_sample(call: Callable[[], object]) -> int:
+    """Return how many calls a sample needs; the first calls compile and warm the caches."""
+    call()
+    return max(1, round(SHORTEST_SAMPLE_S / _seconds(call, 1)))

@@ -1,0 +1,46 @@
+"""Packages that discover their modules: a new file is a new entry."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+from typing import TypeVar
+
+from rnnbench.errors import unknown_name
+
+T = TypeVar("T")
+
+
+def modules(package: str) -> list[ModuleType]:
+    """Import and return every public module of a package, in name order; `base` and `_private` are left out."""
+    paths = importlib.import_module(package).__path__
+    names = sorted(info.name for info in pkgutil.iter_modules(paths))
+    return [importlib.import_module(f"{package}.{n}") for n in names if n != "base" and not n.startswith("_")]
+
+
+def instances(package: str, kind: type[T]) -> dict[str, T]:
+    """Return {object.name: object} for every instance of `kind` at the top level of the package's modules."""
+    found = [value for module in modules(package) for value in vars(module).values() if isinstance(value, kind)]
+    return {value.name: value for value in found}  # type: ignore[attr-defined]
+
+
+def subclasses(package: str, kind: type[T]) -> dict[str, type[T]]:
+    """Return {class.name: class} for every subclass of `kind` defined in the package's modules."""
+    return {
+        value.name: value  # type: ignore[attr-defined]
+        for module in modules(package)
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, kind)
+        and value.__module__ == module.__name__
+        and not value.__name__.startswith("_")
+    }
+
+
+def lookup(kind: str, name: str, entries: dict[str, T]) -> T:
+    """Return entries[name], or raise InputError that names the nearest known entry."""
+    try:
+        return entries[name]
+    except KeyError:
+        raise unknown_name(kind, name, entries) from None

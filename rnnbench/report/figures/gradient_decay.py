@@ -1,0 +1,187 @@
+"""How the gradient of a loss at the last step fades, or grows, on its way back through the sequence."""
+
+# ruff: noqa: RUF001 - the characters a reader expects: Greek letters, superscripts
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from rnnbench.report import style, wording
+from rnnbench.report.figures.base import Drawing, Plot
+from rnnbench.report.rows import Rows, groups, hold, seed_count
+
+NAT_IN_DECADES = 1 / np.log(10)
+FLOAT32_SMALLEST_NORMAL = float(np.log10(np.finfo(np.float32).smallest_normal))
+LOWEST_DECADE = -45.0
+"""Below float32's smallest normal number (10⁻³⁸) float32 loses a gradient: no need to draw it."""
+
+CONDITIONS = ("initialization", "gain", "gate_bias")
+_THEORY = {
+    "rnn": "for RNN the upper bound (γ σ_max(W_hh))ᵏ",
+    "lstm": "for LSTM the path through the forget gate alone, σ(gate bias)ᵏ",
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One cell in one setting, over its seeds: rows of log-norm and theory in nats."""
+
+    cell: str
+    label: str
+    norms: pd.DataFrame
+    lower: pd.Series
+    upper: pd.Series
+    theory: pd.Series
+
+    @cached_property
+    def median(self) -> pd.Series:
+        """Median over seeds, in decades, by lag."""
+        return _by_lag(self.norms)
+
+
+class GradientDecay(Plot):
+    """Median log-gradient-norm against lag, a panel a cell, a shade a setting, the theory dashed."""
+
+    name = "gradient_decay"
+    title = "Gradient norm against lag"
+    probe = "gradient_decay"
+
+    def draw(self, rows: Rows) -> list[Drawing]:
+        """Return one drawing per kind of input data."""
+        norms = rows.quantity("log_gradient_norm")
+        drawings = []
+        for where, part in groups(norms, ["data"]):
+            shown, held = hold(part, rows.varying(part, besides=("cell", "data", *CONDITIONS)))
+            curves = _curves(rows, shown)
+            if curves:
+                drawings.append(self._drawing(where, curves, held, seed_count(shown)))
+        return drawings
+
+    def _drawing(self, where: Mapping[str, Any], curves: list[Curve], held: Mapping[str, Any], seeds: int) -> Drawing:
+        data = wording.setting(where)
+        title = f"{self.title}, {data}" if data else self.title
+        finding = _finding(curves, data, seeds)
+        return Drawing(
+            name="-".join(filter(None, [self.name, data])),
+            title=title,
+            finding=finding,
+            reading=_reading(curves, held, seeds),
+            alternative=f"Line chart of the gradient norm against lag on a logarithmic scale. {finding}",
+            paint=partial(_paint, curves),
+        )
+
+
+def _curves(rows: Rows, norms: pd.DataFrame) -> list[Curve]:
+    """Split the rows into one curve per cell and setting."""
+    names = ("log_gradient_norm_lower_quartile", "log_gradient_norm_upper_quartile", "log_theory")
+    quantities = [rows.quantity(name) for name in names]
+    curves = []
+    for values, of_cell in groups(norms, ["cell"]):
+        conditions = [name for name in rows.varying(of_cell) if name in CONDITIONS]
+        for setting, part in groups(of_cell, conditions):
+            others = [_by_lag(frame[frame["key"].isin(part["key"])]) for frame in quantities]
+            curves.append(Curve(str(values.get("cell", "")), wording.setting(setting), part, *others))
+    return [curve for curve in curves if len(curve.median)]
+
+
+def _by_lag(frame: pd.DataFrame) -> pd.Series:
+    """Median over seeds at each lag, in decades."""
+    finite = frame[np.isfinite(frame["value"])]
+    return finite.groupby("index")["value"].median() * NAT_IN_DECADES
+
+
+def _paint(curves: list[Curve]) -> Figure:
+    cells = list(dict.fromkeys(curve.cell for curve in curves))
+    marks = style.marks(cells)
+    figure, grid = style.panels(len(cells), sharex=True, sharey=True)
+    low, high = _range(curves)
+    for axes, cell in zip(grid[:, 0], cells, strict=True):
+        own = [curve for curve in curves if curve.cell == cell]
+        axes.set_ylim(low, high)
+        axes.set_title(wording.cell_label(cell))
+        axes.set_ylabel("relative gradient norm (ratio)")
+        axes.set_xlabel("lag (steps back from the loss)")
+        style.decades(axes)
+        for curve, color in zip(own, style.shades(marks[cell].color, len(own)), strict=True):
+            _paint_curve(axes, curve, color)
+        last = max(curve.median.index.max() for curve in own)
+        axes.set_xlim(0, last)
+        shades = style.shades(marks[cell].color, len(own))
+        style.label_ends(
+            axes,
+            [(curve.median.iloc[-1], curve.label, color) for curve, color in zip(own, shades, strict=True)],
+        )
+        if low < FLOAT32_SMALLEST_NORMAL:
+            axes.axhline(FLOAT32_SMALLEST_NORMAL, color=style.MUTED, linewidth=0.7, linestyle=":")
+            style.label_line(axes, FLOAT32_SMALLEST_NORMAL, "smallest normal float32")
+    _legend(figure, curves)
+    return figure
+
+
+def _paint_curve(axes: Axes, curve: Curve, color: str) -> None:
+    median = curve.median
+    if len(curve.lower) and len(curve.upper):
+        band = curve.lower.index.intersection(curve.upper.index)
+        axes.fill_between(band, curve.lower[band], curve.upper[band], color=color, alpha=0.18, linewidth=0)
+    for _, seed in curve.norms.groupby("key"):
+        axes.plot(seed["index"], seed["value"] * NAT_IN_DECADES, color=color, linewidth=0.5, alpha=0.5)
+    axes.plot(median.index, median, color=color)
+    if len(curve.theory):
+        axes.plot(curve.theory.index, curve.theory, **{**style.REFERENCE, "color": color})
+
+
+def _range(curves: list[Curve]) -> tuple[float, float]:
+    """Return limits in decades that show every measured curve, down to where float32 ends."""
+    values = pd.concat([curve.median for curve in curves] + [curve.upper for curve in curves])
+    low, high = max(float(values.min()), LOWEST_DECADE), max(float(values.max()), 0.0)
+    margin = 0.04 * (high - low) + 0.1
+    return low - margin, high + margin
+
+
+def _legend(figure: Figure, curves: list[Curve]) -> None:
+    handles: list[Any] = [Line2D([], [], color=style.INK, label="median over seeds")]
+    if any(len(curve.lower) for curve in curves):
+        handles.append(Patch(color=style.INK, alpha=0.18, linewidth=0, label="middle half of the samples"))
+    if any(len(curve.theory) for curve in curves):
+        handles.append(Line2D([], [], **style.REFERENCE, label="theory"))
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+
+
+def _finding(curves: list[Curve], data: str, seeds: int) -> str:
+    lag = int(min(curve.median.index.max() for curve in curves))
+    parts = []
+    for cell in dict.fromkeys(curve.cell for curve in curves):
+        ends = sorted(float(curve.median[lag]) for curve in curves if curve.cell == cell and lag in curve.median.index)
+        if ends:
+            span = wording.power_of_ten(ends[0])
+            if len(ends) > 1:
+                span += f" to {wording.power_of_ten(ends[-1])} over {len(ends)} settings"
+            parts.append(f"{wording.cell_label(cell)} {span}")
+    place = f" on {data}" if data else ""
+    over = f"medians over {seeds} seeds" if seeds > 1 else "one seed"
+    return f"{lag} steps back{place}, the gradient norm relative to lag 0 is ({over}): {'; '.join(parts)}."
+
+
+def _reading(curves: list[Curve], held: Mapping[str, Any], seeds: int) -> str:
+    text = "The loss is at the last step only. Lines: median over the batch"
+    text += ", thick for the median over seeds, thin for each seed. " if seeds > 1 else ". "
+    if any(len(curve.lower) for curve in curves):
+        text += "Bands: quartiles over the samples of a batch. "
+    known = [_THEORY[cell] for cell in _THEORY if any(curve.cell == cell and len(curve.theory) for curve in curves)]
+    if known:
+        text += f"Dashed, the theory: {'; '.join(known)}. "
+    if any(float(curve.median.min()) < LOWEST_DECADE for curve in curves):
+        text += "Curves that leave the panel go on falling below what float32 can hold. "
+    if held:
+        text += f"Shown at {wording.setting(held)}; the table has the other settings. "
+    return text.strip()

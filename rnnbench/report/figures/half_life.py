@@ -1,0 +1,220 @@
+"""Over how many steps a gradient loses half its norm: one number a trial, fitted to its decay curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rnnbench.report import style, wording
+from rnnbench.report.figures.base import Drawing, Plot
+from rnnbench.report.rows import Rows, groups, hold, seed_count
+from rnnbench.report.tables import Column, Table, setting_cells, setting_columns
+
+CONDITIONS = ("initialization", "gain", "gate_bias")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the dot plot: a cell in one setting, the half-life of each seed in steps (NaN: it grew)."""
+
+    cell: str
+    label: str
+    half_lives: np.ndarray
+    theory: float
+
+    @property
+    def finite(self) -> np.ndarray:
+        """Half-lives of the seeds whose gradient decayed."""
+        return self.half_lives[np.isfinite(self.half_lives)]
+
+    @property
+    def growing(self) -> int:
+        """How many seeds have no half-life, because the gradient grew."""
+        return len(self.half_lives) - len(self.finite)
+
+    @property
+    def name(self) -> str:
+        """The cell and its setting in words."""
+        return ", ".join(filter(None, [wording.cell_label(self.cell), self.label]))
+
+
+class HalfLife(Plot):
+    """Half-life per cell and setting as a dot plot on a logarithmic axis, the seeds as points."""
+
+    name = "half_life"
+    title = "Half-life of the gradient"
+    probe = "gradient_decay"
+
+    def draw(self, rows: Rows) -> list[Drawing]:
+        """Return one drawing per kind of input data."""
+        drawings = []
+        for where, part in groups(rows.quantity("half_life"), ["data"]):
+            shown, held = hold(part, rows.varying(part, besides=("cell", "data", *CONDITIONS)))
+            lines = _lines(rows, shown)
+            if any(len(line.finite) for line in lines):
+                drawings.append(self._drawing(where, lines, held, seed_count(shown)))
+        return drawings
+
+    def _drawing(self, where: Mapping[str, Any], lines: list[Line], held: Mapping[str, Any], seeds: int) -> Drawing:
+        data = wording.setting(where)
+        finding = _finding(lines, data, seeds)
+        return Drawing(
+            name="-".join(filter(None, [self.name, data])),
+            title=f"{self.title}, {data}" if data else self.title,
+            finding=finding,
+            reading=_reading(lines, held, seeds),
+            alternative=f"Dot plot of half-lives in steps, one line a setting. {finding}",
+            paint=partial(_paint, lines),
+        )
+
+    def tables(self, rows: Rows) -> list[Table]:
+        """Return half-life, slope and goodness of fit for every setting."""
+        half_lives = rows.quantity("half_life")
+        if half_lives.empty:
+            return []
+        names = rows.varying(half_lives)
+        columns = [
+            *setting_columns(names),
+            Column("seeds"),
+            Column("half-life, median", "steps"),
+            Column("lowest to highest", "steps"),
+            Column("seeds that grow"),
+            Column("slope, mean ± sd", "nat/step"),
+            Column("R² of the fit, lowest"),
+        ]
+        body = []
+        for values, part in groups(half_lives, names):
+            finite = part["value"][np.isfinite(part["value"])]
+            of_trials = rows.measurements[rows.measurements["key"].isin(part["key"])]
+            slopes = of_trials.loc[of_trials["quantity"] == "decay_slope", "value"]
+            fits = of_trials.loc[of_trials["quantity"] == "fit_r2", "value"]
+            body.append(
+                [
+                    *setting_cells(values),
+                    str(seed_count(part)),
+                    wording.significant(finite.median()),
+                    _span(finite.to_numpy()),
+                    str(len(part) - len(finite)),
+                    wording.mean_and_deviation(slopes.mean(), slopes.std()),
+                    wording.significant(fits.min()),
+                ]
+            )
+        caption = "Half-life of the gradient norm in every setting; a gradient that grows has none."
+        return [Table(caption, columns, body)]
+
+
+def _lines(rows: Rows, half_lives: pd.DataFrame) -> list[Line]:
+    theory = rows.quantity("log_theory")
+    lines = []
+    for values, of_cell in groups(half_lives, ["cell"]):
+        names = [name for name in rows.varying(of_cell) if name in CONDITIONS]
+        for setting, part in groups(of_cell, names):
+            line = theory[theory["key"].isin(part["key"]) & (theory["index"] > 0)]
+            slope = float((line["value"] / line["index"].astype(float)).median()) if len(line) else np.nan
+            half_life = -np.log(2) / slope if slope < 0 else np.nan
+            label, cell = wording.setting(setting), str(values.get("cell", ""))
+            lines.append(Line(cell, label, part["value"].to_numpy(dtype=float), half_life))
+    return lines
+
+
+def _paint(lines: list[Line]) -> Figure:
+    marks = style.marks([line.cell for line in lines])
+    figure, grid = style.panels(1, height=0.235 * len(lines) + 0.5)
+    axes = grid[0, 0]
+    axes.set_xscale("log")
+    axes.set_xlabel("half-life of the gradient norm (steps)")
+    axes.set_ylabel("cell and setting")
+    axes.set_yticks(range(len(lines)), [line.name for line in lines])
+    axes.set_ylim(len(lines) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    for height, line in enumerate(lines):
+        mark = marks[line.cell]
+        if len(line.finite):
+            places = np.full(len(line.finite), height)
+            axes.plot(
+                line.finite,
+                places,
+                mark.marker,
+                color=mark.color,
+                alpha=0.35,
+                markersize=3.5,
+                linestyle="none",
+            )
+            axes.plot(np.median(line.finite), height, mark.marker, **_median_look(mark))
+        if np.isfinite(line.theory):
+            axes.plot(line.theory, height, "|", color=style.INK, markersize=10, markeredgewidth=1.2)
+    for height, line in enumerate(lines):
+        if line.growing:
+            axes.annotate(
+                f"{line.growing} of {len(line.half_lives)} grow →",
+                xy=(1.0, height),
+                xycoords=("axes fraction", "data"),
+                ha="right",
+                va="center",
+                fontsize=style.FONT_POINTS - 1,
+                color=style.INK,
+            )
+    style.log_ticks(axes.xaxis)
+    figure.legend(handles=_handles(lines), loc="outside upper left", ncols=3)
+    return figure
+
+
+def _median_look(mark: style.Mark) -> dict[str, Any]:
+    return {"color": mark.color, "markersize": 6.5, "markeredgecolor": "white", "linestyle": "none"}
+
+
+def _handles(lines: list[Line]) -> list[Line2D]:
+    ink: dict[str, Any] = {"color": style.INK, "marker": "o", "linestyle": "none"}
+    handles = [Line2D([], [], **ink, markersize=6, label="median over seeds")]
+    if any(len(line.half_lives) > 1 for line in lines):
+        handles.append(Line2D([], [], **ink, markersize=3.5, alpha=0.35, label="each seed"))
+    if any(np.isfinite(line.theory) for line in lines):
+        handles.append(Line2D([], [], **{**ink, "marker": "|"}, markersize=10, label="theory"))
+    return handles
+
+
+def _finding(lines: list[Line], data: str, seeds: int) -> str:
+    ranked = sorted((line for line in lines if len(line.finite)), key=lambda line: float(np.median(line.finite)))
+    place = f" on {data}" if data else ""
+    if len(ranked) == 1:
+        text = f"The half-life{place} is {_steps(ranked[0], seeds)} ({ranked[0].name})."
+    else:
+        text = (
+            f"Half-lives{place} run from {_steps(ranked[0], seeds)} ({ranked[0].name}) "
+            f"to {_steps(ranked[-1], seeds)} ({ranked[-1].name})."
+        )
+    growing = [line.name for line in lines if line.growing]
+    if growing:
+        text += f" The gradient grows, and has no half-life, in at least one seed of: {'; '.join(growing)}."
+    return text
+
+
+def _steps(line: Line, seeds: int) -> str:
+    median = f"{wording.significant(float(np.median(line.finite)))} steps"
+    return f"{median} [seeds {_span(line.finite)}]" if seeds > 1 else median
+
+
+def _span(values: np.ndarray) -> str:
+    if not len(values):
+        return wording.MISSING
+    return f"{wording.significant(float(values.min()))} to {wording.significant(float(values.max()))}"
+
+
+def _reading(lines: list[Line], held: Mapping[str, Any], seeds: int) -> str:
+    text = "Half-life: minus ln 2 over the slope of the fitted log-norm. "
+    text += "Small points: seeds; large: their median. " if seeds > 1 else "One seed: no spread can be told. "
+    if any(np.isfinite(line.theory) for line in lines):
+        text += (
+            "Upright bars, the theory: for RNN an upper bound, from the largest singular value of W_hh; "
+            "for LSTM the path through the forget gate alone. "
+        )
+    if held:
+        text += f"Shown at {wording.setting(held)}; the table has the other settings."
+    return text.strip()

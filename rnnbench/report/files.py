@@ -1,0 +1,91 @@
+"""The files of a report, each written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnnbench.report.document import Document, compose
+from rnnbench.report.figures.base import Drawing
+from rnnbench.report.style import context
+
+if TYPE_CHECKING:
+    from rnnbench.sweeps.store import Results
+
+PNG_DOTS_PER_INCH = 200
+
+
+def write(run: Results, path: Path, formats: Sequence[str]) -> list[Path]:
+    """Write the report of a run under `path` in each format and return the files written."""
+    from rnnbench.report import page
+
+    document = compose(run)
+    written = []
+    for name in dict.fromkeys(formats):
+        if name == "html":
+            written.append(_replace(path / "report.html", page.render(document).encode()))
+        else:
+            written += [
+                _replace(path / "figures" / f"{drawing.name}.{name}", draw(drawing, document, name))
+                for drawing in document.drawings
+            ]
+    return written
+
+
+def draw(drawing: Drawing, document: Document, file_format: str) -> bytes:
+    """Return a drawing as the bytes of an SVG, PDF or PNG file; the same rows give the same bytes."""
+    metadata: dict[str, str | None] = {"Title": f"{drawing.title} ({document.name})"}
+    if file_format == "svg":
+        metadata |= {"Creator": "rnnbench", "Description": drawing.alternative, "Date": None}
+    elif file_format == "pdf":
+        metadata |= {"Creator": "rnnbench", "Subject": document.source, "CreationDate": None}
+    else:
+        metadata |= {"Software": "rnnbench", "Source": document.source}
+    buffer = io.BytesIO()
+    figure = drawing.figure(document.source)
+    with context():
+        figure.savefig(buffer, format=file_format, metadata=metadata, dpi=PNG_DOTS_PER_INCH)
+    return buffer.getvalue()
+
+
+def inline_svg(drawing: Drawing, document: Document) -> str:
+    """Return a drawing as an <svg> element that can share a page with others.
+
+    The prolog and the metadata go, every id gets the drawing's name in front, the size is left to the page,
+    and the element is announced as one image with its description.
+    """
+    from markupsafe import escape
+
+    text = draw(drawing, document, "svg").decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    prefix = f"{drawing.name}."
+    text = re.sub(r'(\bid="|url\(#|href="#)', lambda found: found[1] + prefix, text)
+    view_box = re.search(r'viewBox="[^"]*"', text)
+    assert view_box, "matplotlib gives every SVG a viewBox"
+    opening = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {view_box[0]} '
+        f'role="img" aria-label="{escape(drawing.title)}" aria-describedby="{prefix}description">'
+        f'<desc id="{prefix}description">{escape(drawing.alternative)}</desc>'
+    )
+    return opening + text[text.index(">") + 1 :].strip()
+
+
+def _replace(path: Path, content: bytes) -> Path:
+    """Write a file through a temporary neighbour, so that no reader ever sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(temporary).chmod(0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path

@@ -1,0 +1,219 @@
+"""The look of every figure: colours that colour-blind readers can tell apart, labels beside the lines.
+
+Only `matplotlib.figure.Figure` is used, never pyplot, so drawing leaves no state behind in a notebook.
+"""
+
+# ruff: noqa: RUF001 - the characters a reader expects: ×
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from scipy.optimize import isotonic_regression
+
+from rnnbench.report.wording import superscript
+
+INK, MUTED, GRID = "#1f2328", "#6a7078", "#e3e5e8"
+WIDTH_INCHES = 5.6
+FONT_POINTS = 8.5
+REFERENCE: dict[str, Any] = {"color": MUTED, "linestyle": (0, (5, 3)), "linewidth": 1.0}
+"""Lines to compare with: theory, baselines, the machine's own rate."""
+
+_SETTINGS: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": FONT_POINTS,
+    "text.color": INK,
+    "text.parse_math": False,  # a "$" in a user's name is a dollar sign
+    "axes.titlesize": FONT_POINTS + 0.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelcolor": INK,
+    "axes.labelsize": FONT_POINTS,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "legend.fontsize": FONT_POINTS,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.fonttype": "none",  # text stays text: searchable, selectable, in the page's own font
+    "svg.hashsalt": "rnnbench",  # the same rows give the same bytes
+    "pdf.fonttype": 42,
+}
+_lock = threading.RLock()
+
+
+@contextmanager
+def context() -> Iterator[None]:
+    """Within the block matplotlib draws in the house style; what the user had set comes back after it."""
+    with _lock, matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How one cell looks wherever it is drawn."""
+
+    color: str
+    marker: str
+
+
+MARKS = {"rnn": Mark("#d55e00", "o"), "lstm": Mark("#0072b2", "s"), "gru": Mark("#009e73", "^")}
+"""Okabe and Ito's colours; the three cells keep theirs in every figure."""
+
+_NEXT = (
+    Mark("#cc79a7", "D"),
+    Mark("#e69f00", "v"),
+    Mark("#56b4e9", "P"),
+    Mark("#7a5195", "X"),
+    Mark("#4d4d4d", "*"),
+    Mark("#8c6d31", "h"),
+)
+
+
+def marks(cells: Sequence[str]) -> dict[str, Mark]:
+    """Return the look of each cell; those without a fixed one take the next in alphabetical order."""
+    others = sorted(set(cells) - set(MARKS))
+    return MARKS | {cell: _NEXT[place % len(_NEXT)] for place, cell in enumerate(others)}
+
+
+def shades(color: str, number: int) -> list[str]:
+    """Return `number` shades of a colour from dark to light, for the settings of one cell."""
+    base, black, white = np.array(to_rgb(color)), np.zeros(3), np.ones(3)
+    if number == 1:
+        return [color]
+    places = np.linspace(-0.45, 0.45, number)
+    return [_hex(base + (black - base) * -p if p < 0 else base + (white - base) * p) for p in places]
+
+
+def darker(color: str) -> str:
+    """Return a colour dark enough for text on white: a contrast of 4.5 or more (WCAG 2.2, 1.4.3)."""
+    rgb = np.array(to_rgb(color))
+    while _luminance(rgb) > 1.05 / 4.5 - 0.05:
+        rgb = rgb * 0.95
+    return _hex(rgb)
+
+
+def _hex(rgb: np.ndarray) -> str:
+    red, green, blue = map(float, rgb)
+    return to_hex((red, green, blue))
+
+
+def _luminance(rgb: np.ndarray) -> float:
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def panels(rows: int, columns: int = 1, height: float = 2.0, **options: Any) -> tuple[Figure, np.ndarray]:
+    """Return a figure of the house width and its axes (rows, columns), each `height` inches high or so."""
+    layout = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.06)
+    figure = Figure(figsize=(WIDTH_INCHES, height * rows + 0.55), layout=layout)
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def sign(figure: Figure, source: str) -> None:
+    """Write under the figure which run it came from."""
+    if source:
+        figure.supxlabel(source, x=0.995, ha="right", fontsize=6.5, color=MUTED)
+
+
+def decades(axes: Axes) -> None:
+    """Label a vertical axis that holds log10 of a ratio with the powers of ten themselves."""
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda place, _: "1" if place == 0 else f"10{superscript(round(place))}")
+    )
+
+
+def log_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis, after all is drawn: 1, 2 and 5 where it spans less than two decades."""
+    low, high = axis.get_view_interval()
+    narrow = low > 0 and high < 100 * low
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _log_label(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _log_label(value: float) -> str:
+    if 1e-3 <= value < 1e4:
+        return f"{value:,.6g}"
+    mantissa, _, exponent = f"{value:.0e}".partition("e")
+    return ("" if mantissa == "1" else f"{mantissa}×") + f"10{superscript(int(exponent))}"
+
+
+def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Write each (height in data units, text, colour) right of the axes, moved apart just enough to be read.
+
+    The places p minimise Σ (p_i − y_i)² subject to p_{i+1} − p_i ≥ one line: the isotonic regression of
+    y_i − i·line, plus i·line.
+    """
+    if not ends:
+        return
+    ends = sorted(ends, key=lambda end: end[0])
+    heights = np.array([_axes_fraction(axes, height) for height, _, _ in ends]).clip(0.0, 1.0)
+    panel_points = axes.get_figure().get_figheight() * 72 / axes.get_subplotspec().get_gridspec().nrows  # type: ignore[union-attr]
+    line = 1.3 * FONT_POINTS / (panel_points - 40)
+    steps = line * np.arange(len(ends))
+    places = isotonic_regression(heights - steps).x.clip(0.0, max(0.0, 1.0 - steps[-1])) + steps
+    for height, place, (_, text, color) in zip(heights, places, ends, strict=True):
+        axes.annotate(
+            text,
+            xy=(1.0, height),
+            xytext=(1.025, place),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            va="center",
+            color=darker(color),
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0},
+        )
+
+
+def label_line(axes: Axes, height: float, text: str, color: str = MUTED) -> None:
+    """Write a small label on a horizontal reference line, at the left end of the axes."""
+    axes.annotate(
+        text,
+        xy=(0.0, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(3, 2),
+        textcoords="offset points",
+        fontsize=FONT_POINTS - 1,
+        color=color,
+    )
+
+
+def _axes_fraction(axes: Axes, height: float) -> float:
+    """Return where a height in data units lies between the bottom (0) and the top (1) of the axes."""
+    transform = axes.get_yaxis().get_transform()
+    low, high = transform.transform(np.array(axes.get_ylim()))
+    return float((transform.transform(np.array([height]))[0] - low) / (high - low))

@@ -1,0 +1,209 @@
+"""Run a sweep: what is missing and nothing else, and come back with a row for every trial whatever it did."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnnbench.backends.threads import available_cores
+from rnnbench.errors import InputError
+from rnnbench.sweeps import spec
+from rnnbench.sweeps.folder import RunFolder, write_text
+from rnnbench.sweeps.processes import refuse_to_nest
+from rnnbench.sweeps.progress import Reporter, Silent, reporter
+from rnnbench.sweeps.provenance import describe_run
+from rnnbench.sweeps.store import DamagedTrial, Results, read_trial, write_trial
+from rnnbench.sweeps.trial import Outcome, Trial, perform
+
+if TYPE_CHECKING:
+    from rnnbench.sweeps.dispatch import Pool
+
+DEFAULT_FOLDER = Path("results")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to: trials that are ok (run now), failed, and reused from before."""
+
+    path: Path
+    ok: int
+    failed: int
+    reused: int
+
+
+def run(
+    sweep: str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    jobs: int | None = None,
+    set: Sequence[str] = (),
+    timeout: float | None = None,
+    fresh: bool = False,
+    scheduler: str | None = None,
+    progress: bool | Reporter | None = None,
+) -> Results:
+    """Run a sweep and return its results; arguments as for `execute`.
+
+    Worker processes import the main module of a script: call this under `if __name__ == "__main__":` there.
+
+    >>> results = rnnbench.run("experiments/quickstart.toml", set=["hidden=[16, 32]"])   # doctest: +SKIP
+    """
+    return Results.load(execute(sweep, out, jobs, set, timeout, fresh, scheduler, progress).path)
+
+
+def execute(
+    sweep: str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    jobs: int | None = None,
+    assignments: Sequence[str] = (),
+    timeout: float | None = None,
+    fresh: bool = False,
+    scheduler: str | None = None,
+    progress: bool | Reporter | None = None,
+) -> Summary:
+    """Run what a sweep has not run yet, store every trial, and return the counts.
+
+    sweep        a sweep file, or the same as a mapping
+    out          the folder in which the run gets a folder of its name; "results" by default
+    jobs         worker processes, one a core by default; 0 runs in this process, without time limits
+    assignments  `key=value` overrides of the sweep
+    timeout      seconds that each trial may take, whatever the sweep says
+    fresh        run finished trials again as well; each file is replaced when its new one is there
+    scheduler    the address of a running Dask scheduler; its workers need rnnbench and one thread each
+    progress     False for none, or an object with the methods of `Reporter`
+
+    InputError if the input is wrong, StorageError if results cannot be written. KeyboardInterrupt ends the
+    run between two files: what is finished stays, and the next call runs the rest.
+    """
+    refuse_to_nest()
+    _check_arguments(jobs, timeout, scheduler)
+    resolved = spec.load(sweep, assignments)
+    folder = RunFolder(Path(out or DEFAULT_FOLDER) / resolved.name)
+    trials = [t if timeout is None else replace(t, timeout_s=timeout) for t in resolved.trials]
+    with folder.locked():
+        return _Run(folder, resolved, trials, _reporter(progress)).execute(_source(sweep), jobs, fresh, scheduler)
+
+
+def _check_arguments(jobs: int | None, timeout: float | None, scheduler: str | None) -> None:
+    if jobs is not None and jobs < 0:
+        raise InputError(f"--jobs {jobs}: expected a whole number >= 0; 0 runs in this process")
+    if timeout is not None and not 0 < timeout < float("inf"):
+        raise InputError(f"--timeout {timeout:g}: expected seconds, more than 0")
+    if jobs == 0 and scheduler is not None:
+        raise InputError("--jobs 0 runs in this process; it cannot be combined with --scheduler")
+
+
+def _reporter(progress: bool | Reporter | None) -> Reporter:
+    if progress is None or progress is True:
+        return reporter()
+    return progress or Silent()
+
+
+def _source(sweep: str | Path | Mapping[str, Any]) -> Path | None:
+    return None if isinstance(sweep, Mapping) else Path(sweep)
+
+
+class _Run:
+    """One run: the trials that are left, and where their outcomes go."""
+
+    def __init__(self, folder: RunFolder, sweep: spec.Sweep, trials: Sequence[Trial], report: Reporter) -> None:
+        self.folder, self.sweep, self.trials, self.report = folder, sweep, trials, report
+        self.ok = self.failed = 0
+
+    def execute(self, source: Path | None, jobs: int | None, fresh: bool, scheduler: str | None) -> Summary:
+        before = self.folder.prepare()
+        self.folder.discard_temporary()
+        todo = list(self.trials) if fresh else [trial for trial in self.trials if not self._is_finished(trial)]
+        reused = len(self.trials) - len(todo)
+        provenance = describe_run(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]), source)
+        write_text(self.folder.sweep, self.sweep.to_toml())
+        write_text(self.folder.keys, "".join(f"{trial.key}\n" for trial in self.trials))
+        if todo or before is None:
+            provenance |= {
+                "jobs": jobs,
+                "scheduler": scheduler,
+                "earlier_runs": _earlier(before) if reused else [],
+            }
+            self._write_provenance(provenance, "started_at")
+            self._run_all(todo, jobs, reused, scheduler)
+            self._write_provenance(provenance, "finished_at")
+        return Summary(self.folder.path, self.ok, self.failed, reused)
+
+    def _is_finished(self, trial: Trial) -> bool:
+        try:
+            return read_trial(self.folder.trial(trial.key)).record["status"] == "ok"
+        except FileNotFoundError:
+            return False
+        except DamagedTrial as error:
+            self.report.note(f"{error}; the trial is run again")
+            return False
+
+    def _write_provenance(self, provenance: dict[str, Any], moment: str) -> None:
+        import json
+
+        provenance[moment] = datetime.now(UTC).isoformat(timespec="seconds")
+        write_text(self.folder.provenance, json.dumps(provenance, indent=2) + "\n")
+
+    def _run_all(self, todo: list[Trial], jobs: int | None, reused: int, scheduler: str | None) -> None:
+        self.report.start(len(todo), reused)
+        try:
+            for trial, outcome in outcomes(todo, jobs, scheduler, self.report):
+                write_trial(self.folder, trial, outcome)
+                self.ok += outcome.status == "ok"
+                self.failed += outcome.status != "ok"
+                self.report.finished(trial, outcome)
+        except KeyboardInterrupt:
+            done = self.ok + self.failed + reused
+            self.report.note(
+                f"interrupted: {done} of {len(self.trials)} trials are finished and kept; run it again for the rest"
+            )
+            raise
+        finally:
+            self.report.stop()
+
+
+def _earlier(before: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the runs that reused trials may come from, oldest first."""
+    if before is None:
+        return []
+    earlier: list[dict[str, Any]] = before.pop("earlier_runs", [])
+    return [*earlier, before]
+
+
+def outcomes(
+    trials: Sequence[Trial], jobs: int | None, scheduler: str | None, report: Reporter
+) -> Iterator[tuple[Trial, Outcome]]:
+    """Yield each trial with its outcome: what may share the machine together, then the rest one by one.
+
+    Alone run the trials that measure times, and those whose worker died while others were at it too.
+    """
+    if jobs == 0:
+        for trial in trials:
+            report.running([trial])
+            yield trial, perform(trial)
+        return
+    shared = [trial for trial in trials if not trial.exclusive]
+    alone = [trial for trial in trials if trial.exclusive]
+    if shared:
+        workers = min(jobs or available_cores(), len(shared))
+        with _pool(workers, scheduler, alone=False) as pool:
+            for trial, outcome in pool.run(shared, report.running):
+                if outcome is None:
+                    alone.insert(0, trial)
+                else:
+                    yield trial, outcome
+    if alone:
+        with _pool(1, scheduler, alone=True) as pool:
+            for trial, outcome in pool.run(alone, report.running):
+                assert outcome is not None  # what runs alone is judged
+                yield trial, outcome
+
+
+def _pool(workers: int, scheduler: str | None, alone: bool) -> Pool:
+    from rnnbench.sweeps.dispatch import Pool
+
+    return Pool(workers, scheduler, alone)

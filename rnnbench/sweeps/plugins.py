@@ -1,0 +1,43 @@
+"""Probes by name: rnnbench's own, and those that installed packages add through the entry point group.
+
+A package adds a probe in its pyproject.toml:
+
+    [project.entry-points."rnnbench.probes"]
+    my_probe = "my_package.my_module:MyProbe"
+
+A sweep file is data: it can name a probe that is installed, never a module to import. The keys of trials hash
+the kernels, not the code of probes: after an edit there, repeat the trials with `--fresh`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import entry_points
+
+from rnnbench import probes, registry
+from rnnbench.errors import InputError
+from rnnbench.probes.base import Probe
+
+GROUP = "rnnbench.probes"
+
+
+@cache
+def _installed() -> dict[str, Probe]:
+    """Load the probes of other packages; InputError for one that is no probe."""
+    found: dict[str, Probe] = {}
+    for entry in entry_points(group=GROUP):
+        kind = entry.load()
+        if not (isinstance(kind, type) and issubclass(kind, Probe)):
+            raise InputError(f"entry point {entry.name} = {entry.value}: expected a subclass of {Probe.__name__}")
+        found[kind.name] = kind()
+    return found
+
+
+def entries() -> dict[str, Probe]:
+    """Return every probe that a sweep can name; an installed package cannot replace one of rnnbench's own."""
+    return {**_installed(), **probes.entries()}
+
+
+def get(name: str) -> Probe:
+    """Return the probe of that name; InputError names the nearest one if there is none."""
+    return registry.lookup("probe", name, entries())

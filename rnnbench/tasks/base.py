@@ -1,0 +1,121 @@
+"""What a task is: a seeded source of batches, a metric, and a trivial baseline to beat."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from rnnbench.errors import InputError, ShapeError
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B sequences of T steps and what a network should answer. Raises ShapeError when the parts disagree.
+
+    inputs   float32 (T, B, I), or integer tokens int64 (T, B) that stand for one-hot vectors
+    targets  many-to-one: (B, K) float32 for mse, (B,) int64 classes for cross_entropy;
+             many-to-many: (T, B, K) float32 or (T, B) int64 classes
+    mask     bool (T, B), the steps that count in loss and score; None: all of them (many-to-many only)
+    lengths  int64 (B,), the steps of each sequence that are not padding; None: all T.
+             Where targets have a time axis, the mask is False on padding.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    mask: np.ndarray | None = None
+    lengths: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        steps_and_size = self.inputs.shape[:2]
+        size = steps_and_size[1:]
+        if self.targets.shape[:2] != steps_and_size and self.targets.shape[:1] != size:
+            raise ShapeError(
+                f"targets {self.targets.shape}, expected to begin with (T, B) {steps_and_size} or (B,) {size}"
+            )
+        if self.mask is not None and not self.mask.shape == self.targets.shape[:2] == steps_and_size:
+            raise ShapeError(
+                f"mask {self.mask.shape}, targets {self.targets.shape} and inputs {self.inputs.shape}: "
+                "expected the same (T, B) in all three"
+            )
+        if self.lengths is not None and self.lengths.shape != size:
+            raise ShapeError(f"lengths {self.lengths.shape}, expected (B,) {size}")
+
+
+class Baseline(NamedTuple):
+    """What a predictor without memory achieves; `name` says what that predictor answers."""
+
+    name: str
+    value: float
+    """its score, in the unit of the task's metric"""
+    loss: float
+    """its loss, in the unit of the task's loss"""
+
+
+class Task(ABC):
+    """Something to learn. A subclass in its own file is found by name; its first docstring line is its help.
+
+    A subclass documents its encoding, target and loss, derives its baseline, and names its source.
+    Raises InputError for a length the task cannot have.
+    """
+
+    name: ClassVar[str]
+    wiring: ClassVar[str]
+    """'many-to-one': one answer, after the last step; 'many-to-many': one at every step"""
+    loss: ClassVar[str]
+    """'mse' or 'cross_entropy' (nats), the mean over all answers that count"""
+    metric: ClassVar[str]
+    metric_unit: ClassVar[str]
+    higher_is_better: ClassVar[bool]
+    default_length: ClassVar[int]
+    minimum_length: ClassVar[int] = 1
+
+    input_size: int
+    """number of input features I, or of token classes"""
+    output_size: int
+    """number of outputs K that the network returns for each answer"""
+
+    def __init__(self, length: int | None = None) -> None:
+        self.length = self.default_length if length is None else length
+        if not isinstance(self.length, int | np.integer) or self.length < self.minimum_length:
+            raise self.wrong_length(f"an integer of at least {self.minimum_length}")
+
+    def wrong_length(self, expected: str) -> InputError:
+        """Return the error for a length the task cannot have; `expected` says which lengths it can."""
+        return InputError(f"task '{self.name}': length = {self.length!r}, expected {expected}")
+
+    @property
+    def steps(self) -> int:
+        """Number of time steps T in a batch: the length, unless the task's source counts otherwise."""
+        return self.length
+
+    @abstractmethod
+    def sample(self, rng: np.random.Generator, batch_size: int) -> Batch:
+        """Return `batch_size` sequences to train on, fresh ones at every call."""
+
+    def evaluation(self, rng: np.random.Generator, batch_size: int) -> Batch:
+        """Return sequences that were never trained on.
+
+        Generated tasks draw `batch_size` fresh ones. Tasks on real data draw from the held-out part
+        without repetition and return all of it, fewer than `batch_size`, when that is all there is.
+        """
+        return self.sample(rng, batch_size)
+
+    @abstractmethod
+    def score(self, outputs: np.ndarray, batch: Batch) -> float:
+        """Return the metric of a network's outputs, (B, K) or (T, B, K); ShapeError for any other shape."""
+
+    @property
+    @abstractmethod
+    def baseline(self) -> Baseline:
+        """What the task's trivial predictor achieves: a network at this score has remembered nothing."""
+
+    @abstractmethod
+    def baseline_outputs(self, batch: Batch) -> np.ndarray:
+        """Return the outputs of the predictor that `baseline` describes, shaped like a network's."""
+
+    @abstractmethod
+    def solved(self, score: float) -> bool:
+        """Tell whether a score means that the task is learned; NaN never does."""

@@ -1,0 +1,202 @@
+"""The cpu backend against the reference backend and the oracle, at sizes that fill no vector, tile or chunk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from oracles import equations
+from oracles.problems import (
+    CELLS,
+    flat_gradients,
+    flat_trace,
+    largest_error,
+    layer_for,
+    problem,
+    relative_error,
+    run,
+)
+
+from rnnbench import backends, cells
+from rnnbench.backends import cpu
+from rnnbench.backends.threads import use_threads
+from rnnbench.errors import InputError
+
+
+@dataclass(frozen=True)
+class Sizes:
+    steps: int
+    batch: int
+    inputs: int
+    hidden: int
+    lengths: bool = False
+
+    def __str__(self) -> str:
+        return f"T{self.steps}-B{self.batch}-I{self.inputs}-H{self.hidden}" + "-lengths" * self.lengths
+
+
+ONES = Sizes(1, 1, 1, 1)
+ODD = Sizes(5, 3, 17, 11, lengths=True)
+SMALL = [ONES, Sizes(2, 1, 17, 1), Sizes(1, 2, 1, 9), ODD]
+LARGE = [
+    Sizes(7, 13, 5, 16),
+    Sizes(3, 29, 33, 8, lengths=True),
+    Sizes(17, 7, 3, 67, lengths=True),
+    Sizes(150, 9, 7, 35),  # more than one chunk of steps
+]
+SIZES = [*SMALL, *(pytest.param(sizes, marks=pytest.mark.compiled) for sizes in LARGE)]
+TOLERANCES = {"float64": (1e-12, 1e-12), "float32": (1e-5, 1e-4)}
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_agrees_with_the_reference(cell: str, dtype: str, sizes: Sizes) -> None:
+    given = problem(cell, **vars(sizes))
+    forward_tolerance, backward_tolerance = TOLERANCES[dtype]
+    trace, gradients = run(layer_for(given, "cpu", dtype), given)
+    expected_trace, expected_gradients = run(layer_for(given, "reference", dtype), given)
+    assert largest_error(flat_trace(trace), flat_trace(expected_trace)) <= forward_tolerance
+    found, expected = flat_gradients(gradients), flat_gradients(expected_gradients)
+    assert largest_error(found, expected) <= backward_tolerance
+    results = (*flat_trace(trace).values(), *found.values())
+    assert {value.dtype for value in results} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_agrees_with_the_oracle(cell: str) -> None:
+    given = problem(cell, steps=4, batch=2, inputs=2, hidden=3, lengths=True, seed=1)
+    trace, gradients = run(layer_for(given, "cpu"), given)
+    h, _ = equations.forward(given)
+    assert relative_error(trace.h, h.real) <= 1e-12
+    assert largest_error(flat_gradients(gradients), equations.gradients(given)) <= 1e-12
+
+
+def test_the_large_sizes_go_through_several_chunks() -> None:
+    layout = cpu.Layout(cells.get("lstm"), LARGE[-1].hidden, np.dtype("float64"))
+    assert 1 < cpu.chunk_steps(layout, LARGE[-1].steps, LARGE[-1].batch) < LARGE[-1].steps
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+@pytest.mark.parametrize("cell", CELLS)
+def test_chunks_of_any_size_give_the_same(cell: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = problem(cell, steps=5, batch=3, inputs=2, hidden=3, lengths=True)
+    layer = layer_for(given, "cpu")
+    whole_trace, whole = run(layer, given)
+    monkeypatch.setattr(cpu, "chunk_steps", lambda layout, steps, rows: chunk)
+    trace, gradients = run(layer, given)
+    np.testing.assert_array_equal(trace.h, whole_trace.h)
+    assert largest_error(flat_gradients(gradients), flat_gradients(whole)) <= 1e-14
+
+
+class Pool:
+    """The backend's thread pool, counting what it is given."""
+
+    def __init__(self, threads: int) -> None:
+        self.pool, self.submitted = cpu._pool(threads), 0
+
+    def submit(self, *task: object) -> object:
+        self.submitted += 1
+        return self.pool.submit(*task)
+
+
+def run_on_threads(cell: str, sizes: Sizes, threads: int, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Assert that the batch split over threads gives the numbers of one thread."""
+    given = problem(cell, **vars(sizes))
+    layer = layer_for(given, "cpu", dtype)
+    with use_threads(1):
+        expected_trace, expected = run(layer, given)
+    pool = Pool(threads - 1)
+    monkeypatch.setattr(cpu, "_pool", lambda count: pool)
+    with use_threads(threads):
+        trace, gradients = run(layer, given)
+    assert pool.submitted == 2 * (threads - 1)
+    for name, value in flat_trace(trace).items():
+        np.testing.assert_array_equal(value, flat_trace(expected_trace)[name])
+    tolerance = 1e-13 if dtype == "float64" else 1e-5
+    assert largest_error(flat_gradients(gradients), flat_gradients(expected)) <= tolerance
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_work_that_is_large_enough_is_split_over_threads(
+    cell: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = Sizes(steps=60, batch=13, inputs=17, hidden=43, lengths=True)
+    work = sizes.steps * sizes.batch * sizes.hidden * (sizes.inputs + sizes.hidden)
+    monkeypatch.setattr(cpu, "MINIMUM_WORK", min(cpu.MINIMUM_WORK, work // 2))
+    run_on_threads(cell, sizes, 2, dtype, monkeypatch)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("cell", ["gru", "gru_reset_before", "lstm"])
+def test_parts_of_unequal_size(cell: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "MINIMUM_WORK", 1)
+    run_on_threads(cell, Sizes(3, 5, 2, 3, lengths=True), threads, "float64", monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("batch", "work", "threads", "parts"),
+    [
+        (4, 0, 2, [(0, 4)]),
+        (4, 2 * cpu.MINIMUM_WORK - 1, 2, [(0, 4)]),
+        (4, 2 * cpu.MINIMUM_WORK, 2, [(0, 2), (2, 2)]),
+        (1, 100 * cpu.MINIMUM_WORK, 2, [(0, 1)]),
+        (7, 100 * cpu.MINIMUM_WORK, 3, [(0, 2), (2, 2), (4, 3)]),
+    ],
+)
+def test_every_row_goes_to_one_thread(batch: int, work: int, threads: int, parts: list[tuple[int, int]]) -> None:
+    seen: list[tuple[int, int]] = []
+    with use_threads(threads):
+        cpu.over_batch(lambda first, rows: seen.append((first, rows)), batch, work)
+    assert sorted(seen) == parts
+
+
+def test_an_error_in_a_thread_is_raised() -> None:
+    def fail(first: int, rows: int) -> None:
+        if first:
+            raise MemoryError("no room")
+
+    with use_threads(2), pytest.raises(MemoryError, match="no room"):
+        cpu.over_batch(fail, 2, 100 * cpu.MINIMUM_WORK)
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_nobody_reads_can_be_left_out(cell: str, backend: str) -> None:
+    given = problem(cell, steps=4, batch=2, inputs=5, hidden=3, lengths=True)
+    layer = layer_for(given, backend)
+    trace, whole = run(layer, given)
+    some = layer.backward(trace, given.d_h, given.d_state, state_sequence=False, input_gradient=False)
+    assert some.x is None
+    assert some.state_sequence is None
+    kept = {name: value for name, value in flat_gradients(whole).items() if name.startswith(("params", "state."))}
+    assert largest_error(flat_gradients(some), kept) == 0
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru_reset_before"])
+def test_backward_can_be_run_again(cell: str) -> None:
+    given = problem(cell, steps=4, batch=2, inputs=5, hidden=3)
+    layer = layer_for(given, "cpu")
+    trace, first = run(layer, given)
+    again = layer.backward(trace, given.d_h, given.d_state)
+    assert largest_error(flat_gradients(again), flat_gradients(first)) == 0
+
+
+def test_parameters_of_two_dtypes_are_refused() -> None:
+    layer = layer_for(problem("rnn", 1, 1, 1, 1), "cpu", "float32")
+    layer.params["W_hh"] = layer.params["W_hh"].astype("float64")
+    with pytest.raises(InputError, match="parameters are float32, float64; the cpu backend takes all float32 or all"):
+        layer.forward(np.zeros((1, 1, 1)))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_describe_says_what_would_run(cell: str, dtype: str) -> None:
+    with use_threads(2):
+        text = backends.get("cpu").describe(cells.get(cell), 11, 5, np.dtype(dtype))
+    assert text.startswith(f"cpu: {cell} in {dtype}, ")
+    assert "2 thread(s) with 3 sequence(s) each" in text
+    assert "\n" not in text

@@ -1,0 +1,179 @@
+"""Trials that hang, die and fill the memory, on real worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rnnbench.errors import InputError
+from rnnbench.sweeps import dispatch, engine, plugins
+from rnnbench.sweeps.store import Results
+
+TERRIBLE = {
+    "name": "terrible",
+    "sweep": [
+        {
+            "probe": "misbehave",
+            "axes": {"deed": ["raise", "diverge", "hang", "kill"]},
+            "timeout_s": 3,
+        },
+        {"probe": "misbehave", "fixed": {"deed": "allocate"}, "timeout_s": 60},
+        {"probe": "misbehave", "axes": {"number": list(range(1, 31))}},
+        {"probe": "timing", "axes": {"deed": ["finish", "kill"]}},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def terrible(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent / "plugin"))
+        patch.setattr(dispatch, "memory_limit", lambda workers: 700 * 2**20)
+        plugins._installed.cache_clear()
+        return engine.run(TERRIBLE, tmp_path_factory.mktemp("out"), jobs=2, progress=False)
+
+
+def test_every_trial_leaves_one_row_and_the_healthy_ones_are_ok(terrible: Results) -> None:
+    trials = terrible.trials
+    assert len(trials) == 4 + 1 + 30 + 2
+    assert trials["key"].is_unique
+    assert terrible.missing == ()
+    healthy = trials[trials["deed"] == "finish"]
+    assert (healthy["status"] == "ok").all()
+    assert len(healthy) == 31
+
+
+@pytest.mark.parametrize(
+    ("probe", "deed", "status", "reason"),
+    [
+        ("misbehave", "raise", "error", "ZeroDivisionError: the denominator was zero"),
+        ("misbehave", "diverge", "diverged", "Diverged: the loss is NaN at step 3"),
+        ("misbehave", "hang", "timeout", "stopped after its time limit of 3 s"),
+        ("misbehave", "kill", "killed", "the worker process was killed by signal 9 (SIGKILL)"),
+        ("misbehave", "allocate", "out_of_memory", "GiB, close to its worker's memory limit"),
+        ("timing", "kill", "killed", "the worker process was killed by signal 9 (SIGKILL)"),
+    ],
+)
+def test_each_failure_has_its_type_and_its_reason(
+    terrible: Results, probe: str, deed: str, status: str, reason: str
+) -> None:
+    trials = terrible.trials
+    (row,) = trials[(trials["probe"] == probe) & (trials["deed"] == deed)].to_dict("records")
+    assert row["status"] == status
+    assert reason in row["reason"]
+    rows = terrible.measurements[terrible.measurements["key"] == row["key"]]["quantity"].tolist()
+    assert rows == (["before"] if deed in ("raise", "diverge") else [])
+    if deed == "hang":
+        assert 3 <= row["runtime_s"] < 15
+
+
+def test_exclusive_trials_run_alone_after_the_others(terrible: Results) -> None:
+    trials = terrible.trials[terrible.trials["status"] == "ok"]
+    timed = trials[trials["probe"] == "timing"]["started_at"].min()
+    assert timed > trials[trials["probe"] == "misbehave"]["started_at"].max()
+
+
+def test_a_scheduler_that_runs_already_is_used(tmp_path: Path, plugin: Path) -> None:
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+        sweep = {
+            "name": "remote",
+            "sweep": [{"probe": probe, "axes": {"seed": {"count": 3}}} for probe in ("misbehave", "timing")],
+        }
+        summary = engine.execute(sweep, tmp_path, scheduler=cluster.scheduler_address, progress=False)
+        assert (summary.ok, summary.failed) == (6, 0)
+        assert cluster.scheduler.workers
+
+
+def test_a_scheduler_that_is_not_there_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "CONNECT_TIMEOUT_S", 0.5)
+    sweep = {"name": "nowhere", "sweep": [{"probe": "null"}]}
+    for address in ("tcp://127.0.0.1:9", "nonsense"):
+        with pytest.raises(InputError, match=f"--scheduler {address}: cannot connect"):
+            engine.execute(sweep, tmp_path, scheduler=address, progress=False)
+
+
+def test_a_script_without_a_main_guard_is_told_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "import rnnbench\nrnnbench.run({'name': 'x', 'sweep': [{'probe': 'null'}]}, progress=False)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(engine.__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert 'if __name__ == "__main__":' in done.stderr.splitlines()[-1]
+
+
+SLOW = """
+name = "slow"
+[[sweep]]
+probe = "misbehave"
+[sweep.axes]
+seed = { count = 12 }
+[sweep.fixed]
+deed = "sleep"
+seconds = 0.4
+"""
+
+DRIVER = """
+import sys
+from rnnbench.sweeps import engine
+if __name__ == "__main__":
+    try:
+        engine.execute(sys.argv[1], sys.argv[2], jobs=2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def interrupted(tmp_path: Path, plugin: Path, how: signal.Signals) -> tuple[int, str, Path]:
+    """Start a sweep in a process group of its own, and end the driver once some of its trials are stored."""
+    (tmp_path / "slow.toml").write_text(SLOW)
+    (tmp_path / "driver.py").write_text(DRIVER)
+    root = Path(engine.__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "driver.py", "slow.toml", "out"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(plugin)])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    trials = tmp_path / "out" / "slow" / "trials"
+    deadline = time.monotonic() + 60
+    while len(list(trials.glob("*.parquet"))) < 2:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    if how == signal.SIGINT:
+        os.killpg(process.pid, how)  # as a terminal does: workers hear it too
+    else:
+        process.send_signal(how)
+    output, _ = process.communicate(timeout=30)
+    return process.returncode, output, trials
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path, plugin: Path, how: signal.Signals) -> None:
+    code, output, trials = interrupted(tmp_path, plugin, how)
+    finished = {path: path.read_bytes() for path in trials.glob("*.parquet")}
+    assert 2 <= len(finished) < 12
+    assert "Traceback" not in output
+    if how == signal.SIGINT:
+        assert code == 130
+        assert f"interrupted: {len(finished)} of 12 trials are finished and kept" in output
+        assert not list(tmp_path.rglob("*.tmp"))
+    summary = engine.execute(tmp_path / "slow.toml", tmp_path / "out", jobs=0, progress=False)
+    assert (summary.ok, summary.failed, summary.reused) == (12 - len(finished), 0, len(finished))
+    assert all(path.read_bytes() == content for path, content in finished.items())
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert len(Results.load(summary.path).trials) == 12

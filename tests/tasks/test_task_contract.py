@@ -1,0 +1,209 @@
+"""What every task must be, whatever is to be learned."""
+
+import math
+
+import numpy as np
+import pytest
+
+from rnnbench import tasks
+from rnnbench.errors import InputError, ShapeError
+
+EVALUATION_SIZE = 2_000  # more than any held-out part: tasks on real data return all of it
+
+every_task = pytest.mark.parametrize("kind", tasks.entries().values(), ids=tasks.entries())
+
+
+def generator(seed=0):
+    return np.random.default_rng(seed)
+
+
+def perfect_outputs(task, batch):
+    if task.loss == "mse":
+        return batch.targets
+    return 50 * np.eye(task.output_size, dtype=np.float32)[batch.targets]
+
+
+def mean_loss(task, outputs, batch):
+    """The loss as it is defined, written a second time."""
+    if task.loss == "mse":
+        errors = (outputs.astype(float) - batch.targets) ** 2
+    else:
+        logits = outputs.reshape(-1, task.output_size).astype(float)
+        right = logits[np.arange(len(logits)), batch.targets.ravel()]
+        errors = (np.logaddexp.reduce(logits, axis=1) - right).reshape(batch.targets.shape)
+    return errors.mean() if batch.mask is None else errors[batch.mask].mean()
+
+
+def construct(kind, length):
+    try:
+        return kind(length), ""
+    except InputError as error:
+        return None, str(error)
+
+
+def assert_well_formed(task, batch, size):
+    steps = (task.steps, size)
+    if batch.inputs.dtype == np.int64:
+        assert batch.inputs.shape == steps
+        assert batch.inputs.min() >= 0
+        assert batch.inputs.max() < task.input_size
+    else:
+        assert batch.inputs.dtype == np.float32
+        assert batch.inputs.shape == (*steps, task.input_size)
+        assert batch.inputs.flags.c_contiguous
+    answers = {"many-to-one": (size,), "many-to-many": steps}[task.wiring]
+    if task.loss == "mse":
+        assert batch.targets.dtype == np.float32
+        assert batch.targets.shape == (*answers, task.output_size)
+    else:
+        assert batch.targets.dtype == np.int64
+        assert batch.targets.shape == answers
+        assert batch.targets.min() >= 0
+        assert batch.targets.max() < task.output_size
+    assert_mask_and_lengths_agree(task, batch)
+
+
+def assert_mask_and_lengths_agree(task, batch):
+    if batch.mask is not None:
+        assert task.wiring == "many-to-many"
+        assert batch.mask.dtype == np.bool_
+        assert batch.mask.any(axis=0).all(), "a sequence without an answer that counts"
+    if batch.lengths is not None:
+        assert batch.lengths.dtype == np.int64
+        assert batch.lengths.min() >= 1
+        assert batch.lengths.max() <= task.steps
+        if task.wiring == "many-to-many":
+            padding = np.arange(task.steps)[:, None] >= batch.lengths
+            assert not batch.mask[padding].any()
+
+
+def same(one, other):
+    return np.array_equal(one.inputs, other.inputs) and np.array_equal(one.targets, other.targets)
+
+
+def test_the_shipped_tasks_are_registered():
+    shipped = {"adding", "copy_memory", "temporal_order", "sequential_digits", "character_prose"}
+    assert shipped <= set(tasks.entries())
+
+
+def test_unknown_name_names_the_nearest():
+    with pytest.raises(InputError, match="unknown task 'copy_memori': did you mean 'copy_memory'"):
+        tasks.get("copy_memori")
+
+
+@every_task
+def test_says_what_it_is(kind):
+    assert tasks.get(kind.name) is kind
+    assert kind.__module__ == f"rnnbench.tasks.{kind.name}"
+    assert kind.__doc__.splitlines()[0].endswith(".")
+    for part in ("Encoding:", "Target:", "Loss:", "Baseline:", "Solved:", "Source:"):
+        assert part in kind.__doc__
+    assert kind.wiring in {"many-to-one", "many-to-many"}
+    assert kind.loss in {"mse", "cross_entropy"}
+    assert kind.metric
+    assert kind.metric_unit
+    assert kind().length == kind.default_length
+
+
+@every_task
+@pytest.mark.parametrize("size", [1, 7])
+@pytest.mark.parametrize("method", ["sample", "evaluation"])
+def test_batches_are_well_formed(kind, method, size):
+    task = kind()
+    assert_well_formed(task, getattr(task, method)(generator(), size), size)
+
+
+@every_task
+def test_every_length_works_or_is_refused_with_the_lengths_that_do(kind):
+    accepted = []
+    for length in (-3, 0, *range(1, 13), 64, 65, 2_000, 10**9):
+        task, message = construct(kind, length)
+        if task is None:
+            assert message.startswith(f"task '{kind.name}': length = {length}, expected ")
+            continue
+        accepted.append(length)
+        if length <= 2_000:
+            assert_well_formed(task, task.sample(generator(), 2), 2)
+    assert accepted
+    assert min(accepted) >= 1
+
+
+@every_task
+@pytest.mark.parametrize("length", [64.0, "64", float("nan")])
+def test_a_length_that_is_no_integer_is_refused(kind, length):
+    with pytest.raises(InputError, match=f"task '{kind.name}': length = .*, expected an integer"):
+        kind(length)
+
+
+@every_task
+@pytest.mark.parametrize("method", ["sample", "evaluation"])
+def test_the_seed_decides_the_data(kind, method):
+    draw = getattr(kind(), method)
+    assert same(draw(generator(1), 16), getattr(kind(), method)(generator(1), 16))
+    assert not same(draw(generator(1), 16), draw(generator(2), 16))
+
+
+@every_task
+def test_training_data_are_fresh_at_every_call(kind):
+    task, rng = kind(), generator()
+    assert not same(task.sample(rng, 16), task.sample(rng, 16))
+
+
+@every_task
+def test_the_right_answers_score_best_and_solve_the_task(kind):
+    task = kind()
+    batch = task.evaluation(generator(), 200)
+    perfect = task.score(perfect_outputs(task, batch), batch)
+    assert perfect == (1 if task.higher_is_better else 0)
+    assert task.solved(perfect)
+    assert not task.solved(task.baseline.value)
+    assert (perfect > task.baseline.value) == task.higher_is_better
+
+
+@every_task
+def test_answers_to_other_sequences_do_not_solve_the_task(kind):
+    task = kind()
+    batch = task.evaluation(generator(), 200)
+    answers = perfect_outputs(task, batch)
+    others = np.roll(answers, 1, axis=answers.ndim - 2)
+    assert not task.solved(task.score(others, batch))
+
+
+@every_task
+def test_nan_is_not_a_score_that_solves(kind):
+    task = kind()
+    batch = task.evaluation(generator(), 20)
+    outputs = np.full_like(task.baseline_outputs(batch), np.nan)
+    assert math.isnan(task.score(outputs, batch))
+    assert not task.solved(math.nan)
+
+
+@every_task
+def test_outputs_of_another_shape_are_refused(kind):
+    task = kind()
+    batch = task.evaluation(generator(), 20)
+    outputs = np.array(task.baseline_outputs(batch))
+    for wrong in (outputs[..., 0], outputs[:-1], outputs[None]):
+        with pytest.raises(ShapeError):
+            task.score(wrong, batch)
+
+
+@every_task
+def test_the_trivial_predictor_earns_the_stated_baseline(kind):
+    """Over 10 draws of 2,000 sequences: within 4 standard errors, themselves below 2 % of the baseline.
+
+    Tasks on real data return their whole held-out part each time, the standard error is 0, and what
+    remains is the rounding of float32 outputs.
+    """
+    task, rng = kind(), generator()
+    scores, losses = [], []
+    for _ in range(10):
+        batch = task.evaluation(rng, EVALUATION_SIZE)
+        outputs = task.baseline_outputs(batch)
+        scores.append(task.score(outputs, batch))
+        losses.append(mean_loss(task, outputs, batch))
+        assert outputs.shape == perfect_outputs(task, batch).shape
+    for stated, measured in ((task.baseline.value, scores), (task.baseline.loss, losses)):
+        standard_error = np.std(measured, ddof=1) / math.sqrt(len(measured))
+        assert standard_error < 0.02 * stated
+        assert np.mean(measured) == pytest.approx(stated, abs=4 * standard_error + 1e-6)
