@@ -49,11 +49,11 @@ class InitializedParameters(LayerParameters):
 
     initialization: SchemeName = Field(default="orthogonal", description=", ".join(SCHEMES))
     gain: float = Field(default=1.0, gt=0, description="multiplies W_hh")
-    gate_bias: float = Field(default=1.0, description="of the gate that keeps memory; 0 for a cell without one")
+    gate_bias: float | None = Field(default=1.0, description="of the gate that keeps memory; none where there is none")
 
     @model_validator(mode="before")
     @classmethod
     def _no_gate_no_bias(cls, values: Any) -> Any:
-        """A cell without a memory gate has gate_bias 0, so that trials that differ by nothing are one."""
+        """A cell without a memory gate has no gate_bias, so that trials that differ by nothing are one."""
         cell = cells.entries().get(values.get("cell", cls.model_fields["cell"].default))
-        return {**values, "gate_bias": 0.0} if cell is not None and cell.memory_gate is None else values
+        return {**values, "gate_bias": None} if cell is not None and cell.memory_gate is None else values

@@ -68,7 +68,7 @@ class GradientDecay(Probe):
             seeds.generator("weights"),
             p.initialization,
             p.gain,
-            p.gate_bias,
+            p.gate_bias or 0.0,
         )
         trace = layer.forward(encode(inputs, task.input_size, layer.dtype))
         direction = seeds.generator("direction").standard_normal((p.batch, p.hidden))
@@ -80,7 +80,7 @@ class GradientDecay(Probe):
             lag = int(np.flatnonzero(~np.isfinite(curve))[0])
             raise Diverged(f"the gradient's norm is {np.exp(curve[lag]):g} at lag {lag}")
         yield from fitted_line(curve)
-        slope = theory_slope(layer, p.gate_bias)
+        slope = theory_slope(layer, p.gate_bias or 0.0)
         for lag in range(len(curve)):
             yield Measurement("log_theory", lag * slope, "nat", lag)
 

@@ -68,7 +68,7 @@ class Training(Probe):
                 bidirectional=p.bidirectional,
                 initialization=p.initialization,
                 gain=p.gain,
-                gate_bias=p.gate_bias,
+                gate_bias=p.gate_bias or 0.0,
                 dtype=p.dtype,
                 backend=p.backend,
             ),
@@ -78,6 +78,7 @@ class Training(Probe):
         recipe = Recipe(**{name: getattr(p, name) for name in Recipe.__dataclass_fields__})
         yield Measurement("parameter_count", network.weights.size, "1")
         yield Measurement("baseline_score", task.baseline.value, task.metric_unit)
+        yield Measurement("solved_threshold", task.solved_threshold, task.metric_unit)
         yield Measurement("score_higher_is_better", float(task.higher_is_better), "1")
         stride = max(1, p.steps // RECORDED_STEPS)
         clipped, score, solved_at = 0, math.nan, math.nan

@@ -1,7 +1,7 @@
 """Run trials on Dask workers, and find out what became of those that never answer.
 
 Dask does not say why a task was lost, knows no time limit for one, and blames whatever else was assigned to
-a worker that dies. So the driver keeps the clock itself, restarts the one worker whose trial is late, and
+a worker that dies. So the driver keeps the clock itself, kills the one worker whose trial is late, and
 takes the death of a worker for a suspicion only: suspects run again, each alone, and what dies alone is
 recorded with its cause.
 """
@@ -23,7 +23,7 @@ from distributed.system import MEMORY_LIMIT
 
 from rnnbench.backends.fingerprint import kernel_source_hash
 from rnnbench.errors import InputError
-from rnnbench.sweeps.processes import MAIN_GUARD, death_notices, interrupts_held
+from rnnbench.sweeps.processes import MAIN_GUARD, death_notices, interrupts_held, kill_process
 from rnnbench.sweeps.trial import Outcome, Status, Trial, one_line, perform
 
 POLL_S = 0.5
@@ -42,6 +42,7 @@ _CONFIGURATION = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
+    "distributed.worker.preload": ["rnnbench.sweeps.preload"],
     "distributed.admin.system-monitor.disk": False,
 }
 
@@ -90,6 +91,7 @@ class Pool:
                 threads_per_worker=1,
                 host="127.0.0.1",
                 dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any port: several may run at once
                 memory_limit=memory_limit(workers),
                 resources={"machine": 1} if self.alone else None,
                 silence_logs=logging.CRITICAL,
@@ -211,7 +213,7 @@ class _Flight:
             if trial.timeout_s is not None and elapsed > trial.timeout_s:
                 del self.submitted[name]
                 self.client.cancel([future], force=True)
-                self._restart(worker)
+                self._kill(worker)
                 reason = f"stopped after its time limit of {trial.timeout_s:g} s"
                 yield trial, Outcome(trial.key, "timeout", reason, runtime_s=elapsed)
 
@@ -234,9 +236,10 @@ class _Flight:
             for name in list(clock)[:1]:
                 yield worker, name, now - clock[name]
 
-    def _restart(self, worker: str) -> None:
-        with contextlib.suppress(KeyError):  # it has just gone by itself
-            self.client.restart_workers([worker], timeout=30, raise_for_error=False)
+    def _kill(self, worker: str) -> None:
+        """End a worker's process at once; its nanny starts another. Dask's own restart waits for the late trial."""
+        with contextlib.suppress(OSError, KeyError, ValueError):  # it has just gone by itself
+            self.client.run(kill_process, workers=[worker], nanny=True)
 
 
 def _same_code(outcome: Outcome) -> Outcome:

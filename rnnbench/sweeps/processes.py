@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+import os
 import re
 import signal
 import threading
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
+from typing import Any
 
 from rnnbench.errors import InputError
 
@@ -20,6 +22,12 @@ def refuse_to_nest() -> None:
     """Raise InputError in a worker process that is importing the script which started it."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise InputError(MAIN_GUARD)
+
+
+def kill_process(dask_worker: Any) -> None:
+    """Kill the worker process of the nanny that this runs in."""
+    if dask_worker.pid is not None:
+        os.kill(dask_worker.pid, signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
 
 
 @contextlib.contextmanager

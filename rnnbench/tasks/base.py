@@ -72,6 +72,8 @@ class Task(ABC):
     default_length: ClassVar[int]
     minimum_length: ClassVar[int] = 1
 
+    solved_threshold: float
+    """the score from which on the task counts as learned"""
     input_size: int
     """number of input features I, or of token classes"""
     output_size: int
@@ -116,6 +118,6 @@ class Task(ABC):
     def baseline_outputs(self, batch: Batch) -> np.ndarray:
         """Return the outputs of the predictor that `baseline` describes, shaped like a network's."""
 
-    @abstractmethod
     def solved(self, score: float) -> bool:
-        """Tell whether a score means that the task is learned; NaN never does."""
+        """Tell whether a score means that the task is learned: it reaches the threshold. NaN never does."""
+        return score >= self.solved_threshold if self.higher_is_better else score <= self.solved_threshold

@@ -37,6 +37,7 @@ class CopyMemory(Task):
     metric = "recall"
     metric_unit = "fraction correct"
     higher_is_better = True
+    solved_threshold = 0.99
     default_length = 100
     input_size = SYMBOLS + 2
     output_size = SYMBOLS + 1
@@ -74,7 +75,3 @@ class CopyMemory(Task):
         outputs[:-COPIED, :, BLANK] = 100
         outputs[-COPIED:, :, BLANK] = -100
         return outputs
-
-    def solved(self, score: float) -> bool:
-        """Tell whether at least 99 % of the symbols are recalled."""
-        return score >= 0.99

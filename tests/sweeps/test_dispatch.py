@@ -82,7 +82,7 @@ def test_exclusive_trials_run_alone_after_the_others(terrible: Results) -> None:
 def test_a_scheduler_that_runs_already_is_used(tmp_path: Path, plugin: Path) -> None:
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0") as cluster:
         sweep = {
             "name": "remote",
             "sweep": [{"probe": probe, "axes": {"seed": {"count": 3}}} for probe in ("misbehave", "timing")],

@@ -1,0 +1,106 @@
+"""What does not fit is refused before anything runs, and the message names both sides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from oracles.problems import layer_for, problem
+
+from rnnbench import backends
+from rnnbench.backends.base import Trace
+from rnnbench.errors import InputError, ShapeError
+from rnnbench.layer import Layer
+
+STEPS, BATCH, INPUTS, HIDDEN = 4, 2, 3, 5
+GOOD = {"x": (STEPS, BATCH, INPUTS), "h": (BATCH, HIDDEN), "c": (BATCH, HIDDEN)}
+
+
+@pytest.fixture(params=["reference", "cpu"])
+def layer(request: pytest.FixtureRequest) -> Layer:
+    return layer_for(problem("lstm", STEPS, BATCH, INPUTS, HIDDEN), request.param)
+
+
+def forward(layer: Layer, lengths: Any = None, **shapes: tuple[int, ...]) -> Trace:
+    arrays = {name: np.zeros(shape) for name, shape in {**GOOD, **shapes}.items()}
+    state = {"h": arrays["h"], "c": arrays["c"]}
+    return layer.backend.forward(layer.cell, layer.params, arrays["x"], state, lengths)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        ({"x": (4, 3)}, "x has shape (4, 3); expected (T, B, I) with I = 3"),
+        ({"x": (4, 2, 7)}, "x (4, 2, 7) has 7 features, the layer expects 3"),
+        ({"x": (0, 2, 3)}, "x has shape (0, 2, 3); expected at least one step and one sequence"),
+        ({"x": (4, 0, 3)}, "x has shape (4, 0, 3); expected at least one step and one sequence"),
+        ({"h": (3, 5)}, "state 'h' has shape (3, 5); expected (B, H) = (2, 5)"),
+        ({"c": (2, 6)}, "state 'c' has shape (2, 6); expected (B, H) = (2, 5)"),
+        ({"c": (5,)}, "state 'c' has shape (5,); expected (B, H) = (2, 5)"),
+    ],
+)
+def test_shapes(layer: Layer, shapes: dict[str, tuple[int, ...]], message: str) -> None:
+    with pytest.raises(ShapeError, match=re.escape(message)):
+        forward(layer, **shapes)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "error", "message"),
+    [
+        ([4], ShapeError, "lengths has shape (1,); expected (B,) = (2,)"),
+        ([[4, 4]], ShapeError, "lengths has shape (1, 2); expected (B,) = (2,)"),
+        ([0, 4], InputError, "lengths lie in [0, 4]; expected [1, 4], the steps of x"),
+        ([1, 5], InputError, "lengths lie in [1, 5]; expected [1, 4], the steps of x"),
+    ],
+)
+def test_lengths(layer: Layer, lengths: list, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        forward(layer, np.array(lengths))
+
+
+def test_a_state_that_is_missing(layer: Layer) -> None:
+    with pytest.raises(InputError, match="state lacks 'c'; a lstm has the states h, c"):
+        layer.forward(np.zeros(GOOD["x"]), {"h": np.zeros(GOOD["h"])})
+
+
+@pytest.mark.parametrize(
+    ("d_h", "d_state", "error", "message"),
+    [
+        ((4, 2, 6), {}, ShapeError, "d_h has shape (4, 2, 6); expected that of h, (4, 2, 5)"),
+        ((4, 2), {}, ShapeError, "d_h has shape (4, 2); expected that of h, (4, 2, 5)"),
+        ((4, 2, 5), {"c": (1, 5)}, ShapeError, "d_state 'c' has shape (1, 5); expected (B, H) = (2, 5)"),
+        ((4, 2, 5), {"m": (2, 5)}, InputError, "d_state has 'm'; a lstm has the states h, c"),
+    ],
+)
+def test_gradients(
+    layer: Layer, d_h: tuple[int, ...], d_state: dict[str, tuple], error: type[Exception], message: str
+) -> None:
+    trace = forward(layer)
+    with pytest.raises(error, match=re.escape(message)):
+        layer.backward(trace, np.zeros(d_h), {name: np.zeros(shape) for name, shape in d_state.items()})
+
+
+def test_an_unknown_backend_names_the_nearest_one() -> None:
+    with pytest.raises(InputError, match=r"unknown backend 'cpuu': did you mean 'cpu'\? known: cpu, reference"):
+        backends.get("cpuu")
+
+
+@pytest.mark.parametrize("backend", sorted(backends.entries()))
+def test_every_backend_keeps_the_protocol(backend: str) -> None:
+    found = backends.get(backend)
+    assert backends.get(found) is found
+    assert found.name == backend
+    assert found.allocate((2, 3), np.dtype("float64")).shape == (2, 3)
+    assert found.describe(layer_for(problem("gru", 1, 1, 1, 1), backend).cell, 4, 2, np.dtype("float32"))
+    assert found.synchronize() is None
+
+
+@pytest.mark.parametrize("convert", [np.asarray, np.ndarray.tolist], ids=["array", "list"])
+def test_lengths_may_be_a_list(layer: Layer, convert: Callable) -> None:
+    lengths = convert(np.array([2, 4]))
+    trace = layer.forward(np.ones(GOOD["x"]), lengths=lengths)
+    assert not trace.h[2:, 0].any()
+    assert trace.h[2:, 1].all()

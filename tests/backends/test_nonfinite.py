@@ -1,0 +1,83 @@
+"""NaN and infinity go where the equations take them, and nowhere else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from oracles.equations import Problem
+from oracles.problems import CELLS, flat_gradients, flat_trace, largest_error, layer_for, problem, run
+
+SIZES = {"steps": 5, "batch": 4, "inputs": 3, "hidden": 9}
+BACKENDS = ["reference", "cpu"]
+
+pytestmark = [
+    pytest.mark.parametrize("backend", BACKENDS),
+    pytest.mark.parametrize("cell", CELLS),
+    pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning"),
+]
+
+
+def fill_padding(given: Problem, value: float) -> Problem:
+    padding = np.arange(len(given.x))[:, None] >= given.lengths
+    assert padding.any()
+    x, d_h = given.x.copy(), given.d_h.copy()
+    x[padding], d_h[padding] = value, value
+    return Problem(given.cell, given.params, x, given.state, given.lengths, d_h, given.d_state)
+
+
+def test_nan_reaches_its_own_sequence_from_its_step_on(cell: str, backend: str) -> None:
+    given = problem(cell, **SIZES)
+    layer = layer_for(given, backend)
+    clean = layer.forward(given.x, given.state)
+    given.x[2, 1, 0] = np.nan
+    trace = layer.forward(given.x, given.state)
+    poisoned = np.zeros(trace.h.shape, bool)
+    poisoned[2:, 1] = True
+    np.testing.assert_array_equal(np.isnan(trace.h), poisoned)
+    np.testing.assert_array_equal(trace.h[~poisoned], clean.h[~poisoned])
+    assert np.isnan(trace.state["h"][1]).all()
+
+
+def test_a_nan_state_stays_in_its_sequence(cell: str, backend: str) -> None:
+    for name in problem(cell, **SIZES).state:
+        given = problem(cell, **SIZES)
+        given.state[name][1, 2] = np.nan
+        h = layer_for(given, backend).forward(given.x, given.state).h
+        assert np.isnan(h[:, 1]).any()
+        assert np.isfinite(np.delete(h, 1, axis=1)).all()
+
+
+def test_a_nan_gradient_stays_in_its_sequence(cell: str, backend: str) -> None:
+    given = problem(cell, **SIZES)
+    given.d_h[2, 1, 0] = np.nan
+    _, gradients = run(layer_for(given, backend), given)
+    assert np.isnan(gradients.x[:3, 1]).any(axis=1).all()
+    assert np.isfinite(gradients.x[3:, 1]).all()
+    assert np.isfinite(np.delete(gradients.x, 1, axis=1)).all()
+
+
+def test_h_is_zero_past_the_end_of_a_sequence_of_nan(cell: str, backend: str) -> None:
+    given = problem(cell, **SIZES, lengths=True)
+    given.x[:] = np.nan
+    h = layer_for(given, backend).forward(given.x, given.state, given.lengths).h
+    running = np.arange(SIZES["steps"])[:, None] < given.lengths
+    assert np.isnan(h[running]).all()
+    assert not h[~running].any()
+
+
+@pytest.mark.parametrize("content", [1e30, np.inf, np.nan])
+def test_forward_never_reads_padding(cell: str, backend: str, content: float) -> None:
+    given = problem(cell, **SIZES, lengths=True)
+    dirty = fill_padding(given, content)
+    layer = layer_for(given, backend)
+    found = flat_trace(layer.forward(dirty.x, dirty.state, dirty.lengths))
+    assert largest_error(found, flat_trace(layer.forward(given.x, given.state, given.lengths))) == 0
+
+
+@pytest.mark.parametrize("content", [1e30, np.inf, np.nan])
+def test_backward_never_reads_padding(cell: str, backend: str, content: float) -> None:
+    given = problem(cell, **SIZES, lengths=True)
+    layer = layer_for(given, backend)
+    _, found = run(layer, fill_padding(given, content))
+    _, expected = run(layer, given)
+    assert largest_error(flat_gradients(found), flat_gradients(expected)) <= 1e-14

@@ -1,0 +1,161 @@
+"""A cell written in a user's file, as a Cell object, runs on every backend as the registered ones do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from oracles import equations
+from oracles.equations import Arrays, gate_matrices, logistic
+from oracles.problems import flat_gradients, flat_trace, largest_error, layer_for, problem, run
+
+from rnnbench.arithmetic import Scalar, sigmoid, sigmoid_slope, tanh, tanh_slope, where
+from rnnbench.cells.base import Cell, Scalars
+from rnnbench.layer import Layer
+
+FORGET, CANDIDATE = range(2)
+
+
+def mixed(a: Scalar, b: Scalar, share: Scalar) -> Scalar:
+    """A helper of the user's own."""
+    return a + share * (b - a)
+
+
+def minimal_forward(z: Scalars, state: Scalars) -> tuple[Scalars, Scalars]:
+    f, n = sigmoid(z[FORGET]), tanh(z[CANDIDATE])
+    return (mixed(state[0], n, f),), (f, n)
+
+
+def minimal_backward(
+    d_state: Scalars, state: Scalars, previous: Scalars, saved: Scalars
+) -> tuple[Scalars, Scalars]:
+    f, n = saved
+    d_f = d_state[0] * (n - previous[0]) * sigmoid_slope(f)
+    return (d_f, d_state[0] * f * tanh_slope(n)), (d_state[0] * (1.0 - f),)
+
+
+def minimal_operand(z: Scalars, state: Scalars) -> Scalar:
+    return sigmoid(z[FORGET]) * state[0]
+
+
+def minimal_operand_backward(
+    d_operand: Scalar, previous: Scalars, saved: Scalars
+) -> tuple[Scalar, Scalars, Scalars]:
+    f = saved[FORGET]
+    return f * previous[0], (d_operand * previous[0] * sigmoid_slope(f), 0.0), (d_operand * f,)
+
+
+MINIMAL_GATED_UNIT = Cell(
+    name="minimal_gated_unit",
+    summary="h' = (1-f) h + f tanh(W x + U (f h)) (Zhou et al. 2016)",
+    gates=("forget", "candidate"),
+    saved=("forget", "candidate"),
+    late=("candidate",),
+    forward_element=minimal_forward,
+    backward_element=minimal_backward,
+    operand_element=minimal_operand,
+    operand_backward_element=minimal_operand_backward,
+)
+
+
+def hard_sigmoid(x: Scalar) -> Scalar:
+    return where(x >= 2.0, 1.0, where(x <= -2.0, 0.0, 0.25 * x + 0.5))
+
+
+def hard_sigmoid_slope(y: Scalar) -> Scalar:
+    return where(y > 0.0, where(1.0 > y, 0.25 + 0.0 * y, 0.0), 0.0 * y)
+
+
+def magnitude(x: Scalar) -> Scalar:
+    return where(x < 0.0, -x, x)
+
+
+def softsign(x: Scalar) -> Scalar:
+    return x / (1 + magnitude(x))
+
+
+def softsign_slope(y: Scalar) -> Scalar:
+    remainder = 1 - magnitude(y)
+    return remainder * remainder
+
+
+def hard_forward(z: Scalars, state: Scalars) -> tuple[Scalars, Scalars]:
+    gate = hard_sigmoid(z[0] + 0.5 * z[2])
+    n = softsign(z[1])
+    m = 0.5 * state[1] + gate * n
+    return (softsign(m), m), (gate, n)
+
+
+def hard_backward(d_state: Scalars, state: Scalars, previous: Scalars, saved: Scalars) -> tuple[Scalars, Scalars]:
+    gate, n = saved
+    d_m = d_state[1] + d_state[0] * softsign_slope(state[0])
+    d_gate = d_m * n * hard_sigmoid_slope(gate)
+    return (d_gate, d_m * gate * softsign_slope(n), 0.5 * d_gate), (0.0, 0.5 * d_m)
+
+
+HARD_MEMORY = Cell(
+    name="hard_memory",
+    summary="m' = m/2 + g n, h' = softsign(m'): every operator, comparison and kind of literal, two states",
+    gates=("candidate", "gate"),
+    states=("h", "m"),
+    saved=("gate", "candidate"),
+    separate=("gate",),
+    separate_bias="b_recurrent",
+    forward_element=hard_forward,
+    backward_element=hard_backward,
+)
+
+
+def minimal_step(params: Arrays, x: np.ndarray, state: Arrays) -> Arrays:
+    (w_xf, w_hf, b_f), (w_xn, w_hn, b_n) = gate_matrices(params, 2)
+    h = state["h"]
+    f = logistic(x @ w_xf + h @ w_hf + b_f)
+    return {"h": (1 - f) * h + f * np.tanh(x @ w_xn + (f * h) @ w_hn + b_n)}
+
+
+def hard_step(params: Arrays, x: np.ndarray, state: Arrays) -> Arrays:
+    (w_xn, w_hn, b_n), (w_xg, w_hg, b_g) = gate_matrices(params, 2)
+    h = state["h"]
+
+    def soft(z: np.ndarray) -> np.ndarray:
+        return z / (1 + z * np.sign(z.real))
+
+    linear = (x @ w_xg + b_g + (h @ w_hg + params["b_recurrent"]) / 2) / 4 + 0.5
+    gate = np.where(linear.real > 1, 1, np.where(linear.real < 0, 0, linear))
+    m = state["m"] / 2 + gate * soft(x @ w_xn + h @ w_hn + b_n)
+    return {"h": soft(m), "m": m}
+
+
+CUSTOM = [pytest.param(MINIMAL_GATED_UNIT, minimal_step, id="late"), pytest.param(HARD_MEMORY, hard_step, id="separate")]
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize(("cell", "step"), CUSTOM)
+def test_equals_its_oracle(cell: Cell, step: Callable, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(equations.STEPS, cell.name, step)
+    given = problem(cell, steps=4, batch=2, inputs=2, hidden=3, lengths=True)
+    trace, gradients = run(layer_for(given, backend, cell=cell), given)
+    h, final = equations.forward(given)
+    expected = {"h": h.real, **{f"state.{name}": value.real for name, value in final.items()}}
+    assert largest_error(flat_trace(trace), expected) <= 1e-12
+    assert largest_error(flat_gradients(gradients), equations.gradients(given)) <= 1e-12
+
+
+@pytest.mark.parametrize(("cell", "step"), CUSTOM)
+def test_float32_agrees_with_the_reference(cell: Cell, step: Callable) -> None:
+    given = problem(cell, steps=5, batch=3, inputs=3, hidden=9, lengths=True)
+    trace, gradients = run(layer_for(given, "cpu", "float32", cell), given)
+    expected_trace, expected = run(layer_for(given, "reference", cell=cell), given)
+    assert largest_error(flat_trace(trace), flat_trace(expected_trace)) <= 1e-5
+    assert largest_error(flat_gradients(gradients), flat_gradients(expected)) <= 1e-4
+
+
+def test_a_layer_takes_the_cell_itself() -> None:
+    layer = Layer(MINIMAL_GATED_UNIT, input_size=2, hidden_size=3)
+    assert layer.cell is MINIMAL_GATED_UNIT
+    assert {name: value.shape for name, value in layer.params.items()} == {
+        "W_xh": (2, 6),
+        "W_hh": (3, 6),
+        "b_h": (6,),
+    }
