@@ -26,7 +26,7 @@ def mean_squared_error(outputs: Any, targets: Any, counts: Any, d_outputs: Any) 
     total = 0.0
     for n in range(rows):
         for k in range(size):
-            difference = float(outputs[n, k]) - float(targets[n, k]) if counts[n] else 0.0
+            difference = np.float64(outputs[n, k]) - np.float64(targets[n, k]) if counts[n] else 0.0
             total += difference * difference
             d_outputs[n, k] = 2.0 * difference / number
     return total / number
@@ -48,13 +48,13 @@ def cross_entropy(outputs: Any, targets: Any, counts: Any, d_outputs: Any) -> An
             largest = max(largest, outputs[n, k])
         normalizer = 0.0
         for k in range(size):
-            exponential = math.exp(outputs[n, k] - largest)
+            exponential = math.exp(np.float64(outputs[n, k]) - np.float64(largest))
             d_outputs[n, k] = exponential
             normalizer += exponential
         for k in range(size):
             d_outputs[n, k] /= normalizer * number
         d_outputs[n, targets[n]] -= 1.0 / number
-        total += math.log(normalizer) - (float(outputs[n, targets[n]]) - float(largest))
+        total += math.log(normalizer) - (np.float64(outputs[n, targets[n]]) - np.float64(largest))
     return total / number
 
 

@@ -26,7 +26,7 @@ def global_norm(gradient: Any) -> Any:
     """Return the 2-norm of the whole gradient, summed in float64."""
     total = 0.0
     for g in gradient:
-        total += float(g) * float(g)
+        total += np.float64(g) * np.float64(g)
     return math.sqrt(total)
 
 

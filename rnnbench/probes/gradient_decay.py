@@ -21,7 +21,6 @@ from typing import Literal
 
 import numpy as np
 from pydantic import Field, PositiveInt, model_validator
-from scipy import stats
 
 from rnnbench import arithmetic, tasks
 from rnnbench.layer import Layer
@@ -111,10 +110,10 @@ def log_norms(deltas: dict[str, np.ndarray]) -> Generator[Measurement, None, np.
 def fitted_line(curve: np.ndarray) -> Iterator[Measurement]:
     """Yield slope, half-life and R^2 of the least-squares line through the fitted lags of a curve by lag."""
     lags = np.arange(FIRST_FITTED_LAG, min(len(curve) - 1, LAST_FITTED_LAG) + 1)
-    line = stats.linregress(lags, curve[lags])
-    yield Measurement("decay_slope", line.slope, "nat/step")
-    yield Measurement("half_life", -math.log(2) / line.slope if line.slope < 0 else math.nan, "step")
-    yield Measurement("fit_r2", line.rvalue**2, "1")
+    slope = np.polynomial.Polynomial.fit(lags, curve[lags], 1).convert().coef[1]
+    yield Measurement("decay_slope", slope, "nat/step")
+    yield Measurement("half_life", -math.log(2) / slope if slope < 0 else math.nan, "step")
+    yield Measurement("fit_r2", np.corrcoef(lags, curve[lags])[0, 1] ** 2, "1")
     yield Measurement("fit_first_lag", lags[0], "step")
     yield Measurement("fit_last_lag", lags[-1], "step")
 

@@ -80,7 +80,7 @@ def compose(run: Results) -> Document:
         title=str(run.sweep.get("title") or wording.heading(name.replace("-", " "))),
         description=[" ".join(block.split()) for block in description.split("\n\n") if block.strip()],
         facts=list(_facts(run.trials, git)),
-        asked=[tables.axes_table(run.trials, probe) for probe in _probes(run)],
+        asked=tables.asked_tables(run.sweep, run.trials),
         sections=_unique_names([_section(Rows.of(run, probe)) for probe in _probes(run)]),
         unfinished=tables.unfinished_table(run.trials),
         provenance=provenance.tables(run.trials, run.provenance),

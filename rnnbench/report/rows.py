@@ -77,10 +77,20 @@ class Rows:
         return self.trials[["key", "status", *self.parameters]].merge(values, on="key", how="inner")
 
     def varying(self, frame: pd.DataFrame | None = None, besides: Sequence[str] = ()) -> list[str]:
-        """Return the parameters that take more than one value in a frame, without seed and `besides`."""
+        """Return the parameters that take more than one value within one cell, without seed and `besides`.
+
+        What differs between cells alone (a gate bias, which an RNN has none of) belongs to the cell.
+        """
         frame = self.trials if frame is None else frame
-        skip = {"seed", *besides}
-        return [n for n in self.parameters if n not in skip and frame[n].nunique(dropna=False) > 1]
+        names = [name for name in self.parameters if name not in {"cell", "seed", *besides}]
+        cells = [part for _, part in groups(frame, ["cell"])]
+        return [name for name in names if any(part[name].nunique(dropna=False) > 1 for part in cells)]
+
+    def distinct(self, frame: pd.DataFrame | None = None) -> list[str]:
+        """Return the parameters that a table needs a column for: cell, what varies, what differs between cells."""
+        frame = self.trials if frame is None else frame
+        varying = self.varying(frame)
+        return [n for n in self.parameters if n in varying or (n != "seed" and frame[n].nunique() > 1)]
 
 
 def parameter_names(trials: pd.DataFrame) -> list[str]:
@@ -106,6 +116,26 @@ def groups(frame: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[dict[str
     yield from sorted(parts, key=lambda part: [natural_order(value) for value in part[0].values()])
 
 
+def settings(frame: pd.DataFrame, names: Sequence[str]) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+    """Return (values, rows) for each combination of the named parameters, in natural order.
+
+    A cell that does not have a parameter (missing in all its rows) is part of every setting of the others.
+    """
+    cells = frame["cell"] if "cell" in frame else pd.Series("", frame.index)
+    names = [name for name in names if name in frame]
+    absent = {name: frame[name].isna().groupby(cells, dropna=False).transform("all") for name in names}
+    complete = frame[~pd.DataFrame(absent, index=frame.index).any(axis=1)]
+    found, rest = [], frame
+    for values, _ in groups(complete, names):
+        fits = pd.Series(True, frame.index)
+        for name, value in values.items():
+            fits &= absent[name] | _equals(frame[name], value)
+        found.append((values, frame[fits]))
+        rest = rest[~rest.index.isin(frame.index[fits])]
+    found += groups(rest, names)
+    return sorted(found, key=lambda part: [natural_order(value) for value in part[0].values()])
+
+
 def natural_order(value: object) -> tuple[int, float, str]:
     """Sort key: the known cells, then numbers, then text, then what is missing."""
     if isinstance(value, str):
@@ -125,12 +155,10 @@ def hold(frame: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, dict[
     """
     held: dict[str, Any] = {}
     for name in names:
-        trials = frame.drop_duplicates("key")
-        candidates = [(len(part), natural_order(values[name]), values[name]) for values, part in groups(trials, [name])]
-        if len(candidates) > 1:
-            held[name] = max(candidates, key=lambda candidate: candidate[:2])[2]
-            same = frame[name].isna() if pd.isna(held[name]) else frame[name] == held[name]
-            frame = frame[same]
+        found = settings(frame, [name])
+        if len(found) > 1:
+            values, frame = max(found, key=lambda part: (part[1]["key"].nunique(), natural_order(part[0][name])))
+            held[name] = values[name]
     return frame, held
 
 
@@ -141,3 +169,7 @@ def seed_count(frame: pd.DataFrame) -> int:
 
 def _hashable(value: object) -> object:
     return value if isinstance(value, str | Number) or value is None or value is pd.NA else str(value)
+
+
+def _equals(column: pd.Series, value: Any) -> pd.Series:
+    return column.isna() if pd.isna(value) else (column == value).fillna(False).astype(bool)

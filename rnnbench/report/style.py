@@ -3,8 +3,6 @@
 Only `matplotlib.figure.Figure` is used, never pyplot, so drawing leaves no state behind in a notebook.
 """
 
-# ruff: noqa: RUF001 - the characters a reader expects: ×
-
 from __future__ import annotations
 
 import threading
@@ -26,10 +24,13 @@ from scipy.optimize import isotonic_regression
 from rnnbench.report.wording import superscript
 
 INK, MUTED, GRID = "#1f2328", "#6a7078", "#e3e5e8"
-WIDTH_INCHES = 5.6
-FONT_POINTS = 8.5
+WIDTH_INCHES = 5.0
+FONT_POINTS = 9.0
+"""On a phone of 390 px the figure is set at about its own size: no text falls below 7 px, labels stay above 9."""
 REFERENCE: dict[str, Any] = {"color": MUTED, "linestyle": (0, (5, 3)), "linewidth": 1.0}
 """Lines to compare with: theory, baselines, the machine's own rate."""
+LIMIT: dict[str, Any] = {"color": MUTED, "linestyle": ":", "linewidth": 1.2}
+"""Lines that something happens at: solved, clipped."""
 
 _SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -62,6 +63,9 @@ _SETTINGS: dict[Any, Any] = {
     "lines.markersize": 4.5,
     "legend.frameon": False,
     "legend.fontsize": FONT_POINTS,
+    "legend.handlelength": 1.5,
+    "legend.handletextpad": 0.5,
+    "legend.columnspacing": 1.4,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "svg.fonttype": "none",  # text stays text: searchable, selectable, in the page's own font
@@ -134,17 +138,17 @@ def _luminance(rgb: np.ndarray) -> float:
     return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
-def panels(rows: int, columns: int = 1, height: float = 2.0, **options: Any) -> tuple[Figure, np.ndarray]:
+def panels(rows: int, columns: int = 1, height: float = 1.85, **options: Any) -> tuple[Figure, np.ndarray]:
     """Return a figure of the house width and its axes (rows, columns), each `height` inches high or so."""
     layout = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.06)
-    figure = Figure(figsize=(WIDTH_INCHES, height * rows + 0.55), layout=layout)
+    figure = Figure(figsize=(WIDTH_INCHES, height * rows + 0.7), layout=layout)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
 def sign(figure: Figure, source: str) -> None:
     """Write under the figure which run it came from."""
     if source:
-        figure.supxlabel(source, x=0.995, ha="right", fontsize=6.5, color=MUTED)
+        figure.supxlabel(source, x=0.995, ha="right", fontsize=FONT_POINTS - 2, color=MUTED)
 
 
 def decades(axes: Axes) -> None:
@@ -174,17 +178,16 @@ def _log_label(value: float) -> str:
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Write each (height in data units, text, colour) right of the axes, moved apart just enough to be read.
 
-    The places p minimise Σ (p_i − y_i)² subject to p_{i+1} − p_i ≥ one line: the isotonic regression of
-    y_i − i·line, plus i·line.
+    The places p minimise Σ (p_i − y_i)² subject to p_{i+1} − p_i ≥ d_i, half the height of both texts: the
+    isotonic regression of y_i − D_i, plus D_i, the sum of the d before i.
     """
     if not ends:
         return
     ends = sorted(ends, key=lambda end: end[0])
-    heights = np.array([_axes_fraction(axes, height) for height, _, _ in ends]).clip(0.0, 1.0)
-    panel_points = axes.get_figure().get_figheight() * 72 / axes.get_subplotspec().get_gridspec().nrows  # type: ignore[union-attr]
-    line = 1.3 * FONT_POINTS / (panel_points - 40)
-    steps = line * np.arange(len(ends))
-    places = isotonic_regression(heights - steps).x.clip(0.0, max(0.0, 1.0 - steps[-1])) + steps
+    heights = np.array([_fraction(axes.yaxis, height) for height, _, _ in ends]).clip(0.0, 1.0)
+    lines = np.array([1 + text.count("\n") for _, text, _ in ends]) * 1.3 * FONT_POINTS / _size_points(axes)[1]
+    offsets = np.concatenate([[0.0], np.cumsum((lines[1:] + lines[:-1]) / 2)])
+    places = isotonic_regression(heights - offsets).x.clip(0.0, max(0.0, 1.0 - offsets[-1])) + offsets
     for height, place, (_, text, color) in zip(heights, places, ends, strict=True):
         axes.annotate(
             text,
@@ -196,6 +199,27 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
             color=darker(color),
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0},
+        )
+
+
+def label_points(axes: Axes, points: Sequence[tuple[float, float, str, str]]) -> None:
+    """Write each (x, y in data units, text, colour) right of its point, moved up until it covers no other."""
+    width, height = _size_points(axes)
+    line, taken = 1.2 * FONT_POINTS / height, list[tuple[float, float, float]]()
+    for x, y, text, color in sorted(points):
+        left, place = _fraction(axes.xaxis, x) + 6 / width, max(_fraction(axes.yaxis, y), line / 2)
+        right = left + 0.75 * FONT_POINTS * len(text) / width
+        while any(left < end and start < right and abs(place - other) < line for start, end, other in taken):
+            place += line / 4
+        taken.append((left, right, place))
+        axes.text(
+            left,
+            place,
+            text,
+            transform=axes.transAxes,
+            va="center",
+            color=darker(color),
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
         )
 
 
@@ -212,8 +236,23 @@ def label_line(axes: Axes, height: float, text: str, color: str = MUTED) -> None
     )
 
 
-def _axes_fraction(axes: Axes, height: float) -> float:
-    """Return where a height in data units lies between the bottom (0) and the top (1) of the axes."""
-    transform = axes.get_yaxis().get_transform()
-    low, high = transform.transform(np.array(axes.get_ylim()))
-    return float((transform.transform(np.array([height]))[0] - low) / (high - low))
+def _fraction(axis: Axis, place: float) -> float:
+    """Return where a place in data units lies between the start (0) and the end (1) of an axis."""
+    low, high = axis.get_transform().transform(np.array(axis.get_view_interval()))
+    return float((axis.get_transform().transform(np.array([place]))[0] - low) / (high - low))
+
+
+def _size_points(axes: Axes) -> tuple[float, float]:
+    """Return about how wide and high the axes will be once the layout has made room for their labels."""
+    figure, grid = axes.get_figure(), axes.get_subplotspec().get_gridspec()  # type: ignore[union-attr]
+    assert figure is not None
+    width, height = figure.get_size_inches() * 72  # type: ignore[union-attr]
+    return width / grid.ncols - 120, height / grid.nrows - 42
+
+
+def names_of_axes(grid: np.ndarray, x: str, y: str) -> None:
+    """Name the vertical axis of every panel and the horizontal one, which they share, under the last."""
+    for axes in grid[:, 0]:
+        axes.set_ylabel(y)
+    for axes in grid[-1]:
+        axes.set_xlabel(x)

@@ -33,12 +33,22 @@ class Table:
     caption: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
+    note: str = ""
+    """What holds for the whole table, written under it."""
 
-    def without_empty_columns(self) -> Table:
-        """Return the table without the columns that say nothing in any row."""
-        kept = [n for n in range(len(self.columns)) if any(row[n] != wording.MISSING for row in self.rows)]
+    def condensed(self) -> Table:
+        """Return the table without columns that say nothing; what is the same in all rows goes to the note."""
+        distinct = [{row[n] for row in self.rows} for n in range(len(self.columns))]
+        kept = [n for n, values in enumerate(distinct) if len(values) > 1 or len(self.rows) == 1]
+        kept = [n for n in kept if distinct[n] != {wording.MISSING}]
+        same = [
+            f"{self.columns[n].heading}: {values.copy().pop()}"
+            for n, values in enumerate(distinct)
+            if n not in kept and values != {wording.MISSING}
+        ]
+        note = " ".join(filter(None, [self.note, f"In every row: {'; '.join(same)}." if same else ""]))
         rows = [[row[n] for n in kept] for row in self.rows]
-        return Table(self.caption, [self.columns[n] for n in kept], rows)
+        return Table(self.caption, [self.columns[n] for n in kept], rows, note)
 
 
 def setting_columns(names: Sequence[str]) -> list[Column]:
@@ -53,7 +63,7 @@ def setting_cells(values: Mapping[str, Any]) -> list[str]:
 
 def scalar_table(rows: Rows) -> Table | None:
     """Return mean ± standard deviation over seeds of every scalar quantity; None where there is none."""
-    wide, names = rows.wide(), rows.varying()
+    wide, names = rows.wide(), rows.distinct()
     quantities = [name for name in rows.scalars() if name in wide]
     if not quantities:
         return None
@@ -73,25 +83,43 @@ def scalar_table(rows: Rows) -> Table | None:
     return Table(f"{wording.heading(rows.probe)}: mean ± standard deviation over seeds.", columns, body)
 
 
-def axes_table(trials: pd.DataFrame, probe: str) -> Table:
-    """Return what varied and what was held in one probe's trials, in plain words."""
-    own = trials[trials["probe"] == probe]
-    names = parameter_names(own)
-    distinct = {name: [values[name] for values, _ in groups(own, [name])] for name in names}
-    varied = sorted((n for n in names if len(distinct[n]) > 1), key=lambda name: name == "seed")
-    body = [
-        [wording.words(name), wording.PARAMETER_MEANINGS.get(name, ""), _values_text(distinct[name])] for name in varied
-    ]
-    held = {name: distinct[name][0] for name in names if name not in varied}
-    if held:
-        body.append(["the others", "held at one value", wording.setting(held)])
-    caption = f"{wording.heading(probe)}: {wording.count(len(own), 'trial')}."
-    columns = [
-        Column("parameter", numeric=False),
-        Column("meaning", numeric=False),
-        Column("values", numeric=False),
-    ]
-    return Table(caption, columns, body)
+def asked_tables(sweep: Mapping[str, Any], trials: pd.DataFrame) -> list[Table]:
+    """Return what was asked: a table for each section of the sweep, or for each probe where the sweep is not known."""
+    sections = [section for section in sweep.get("sweep", []) if "probe" in section]
+    if sections:
+        return [_section_table(section) for section in sections]
+    return [_probe_table(trials[trials["probe"] == probe], str(probe)) for probe in trials["probe"].unique()]
+
+
+def _section_table(section: Mapping[str, Any]) -> Table:
+    """Return the axes of one [[sweep]]; what advances together is one row."""
+    probe, axes, together = wording.words(section["probe"]), section.get("axes", {}), section.get("together", {})
+    caption = f"{section['title']} ({probe})" if section.get("title") else wording.heading(probe)
+    points = [dict(zip(together, values, strict=True)) for values in zip(*together.values(), strict=True)]
+    joint = "; ".join(map(wording.setting, points))
+    body = [_axis_row(name, values) for name, values in axes.items() if name != "seed"]
+    body += [[", ".join(map(wording.words, together)), "advance together", joint]] if together else []
+    body += [_axis_row("seed", axes["seed"])] if "seed" in axes else []
+    return _asked(caption, body, section.get("fixed", {}))
+
+
+def _probe_table(own: pd.DataFrame, probe: str) -> Table:
+    """Return the parameters that took more than one value in a probe's trials."""
+    found = {name: [values[name] for values, _ in groups(own, [name])] for name in parameter_names(own)}
+    distinct = {name: [value for value in values if not pd.isna(value)] for name, values in found.items()}
+    varied = sorted((name for name in distinct if len(distinct[name]) > 1), key=lambda name: name == "seed")
+    held = {name: values[0] for name, values in distinct.items() if name not in varied}
+    return _asked(wording.heading(probe), [_axis_row(name, distinct[name]) for name in varied], held)
+
+
+def _asked(caption: str, body: Sequence[Sequence[str]], fixed: Mapping[str, Any]) -> Table:
+    columns = [Column(name, numeric=False) for name in ("varied", "meaning", "values")]
+    body = body or [["nothing", "one trial", wording.MISSING]]
+    return Table(caption, columns, body, f"Held fixed: {wording.setting(fixed)}." if fixed else "")
+
+
+def _axis_row(name: str, values: Sequence[Any]) -> list[str]:
+    return [wording.words(name), wording.PARAMETER_MEANINGS.get(name, ""), _values_text(values)]
 
 
 def unfinished_table(trials: pd.DataFrame) -> Table | None:
@@ -102,7 +130,7 @@ def unfinished_table(trials: pd.DataFrame) -> Table | None:
     body = []
     for probe, part in unfinished.groupby("probe", sort=False):
         same_probe = trials[trials["probe"] == probe]
-        names = [n for n in parameter_names(same_probe) if same_probe[n].nunique(dropna=False) > 1]
+        names = [n for n in parameter_names(same_probe) if same_probe[n].nunique() > 1]
         body += [
             [
                 wording.words(str(probe)),

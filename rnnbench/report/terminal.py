@@ -42,4 +42,6 @@ def _rich(table: Table) -> RichTable:
         rich.add_column(Text(column.heading), justify="right" if column.numeric else "left", overflow="fold")
     for row in table.rows:
         rich.add_row(*(Text(cell) for cell in row))  # Text: a name in [brackets] is no markup
+    if table.note:
+        rich.caption, rich.caption_justify = Text(table.note), "left"
     return rich

@@ -1,7 +1,5 @@
 """Numbers, names and units as a reader wants to see them."""
 
-# ruff: noqa: RUF001 - the characters a reader expects: −, ×, –, Greek letters
-
 from __future__ import annotations
 
 import math
@@ -32,6 +30,8 @@ PARAMETER_MEANINGS = {
     "steps": "training steps",
     "optimizer": "update rule",
     "learning_rate": "step size of the optimizer",
+    "evaluation_size": "sequences in the evaluation data",
+    "layers": "stacked layers",
     "clip_norm": "bound on the global gradient norm",
     "clip_value": "bound on each gradient element",
     "evaluate_every": "training steps between evaluations",
@@ -146,6 +146,31 @@ def setting(values: Mapping[str, object]) -> str:
         if value_text(value) != MISSING
     ]
     return ", ".join(parts)
+
+
+def wrapped(text: str, width: int = 24) -> str:
+    """Return text broken at commas into lines of about `width` characters, for the labels of a figure."""
+    lines = [""]
+    for part in text.split(", "):
+        if lines[-1] and len(lines[-1]) + len(part) + 2 > width:
+            lines[-1] += ","
+            lines.append(part)
+        else:
+            lines[-1] += f", {part}" if lines[-1] else part
+    return "\n".join(lines)
+
+
+def span(values: Iterable[float], digits: int = 3) -> str:
+    """Return "lowest to highest", or the one value; what is not finite does not count.
+
+    >>> span([0.5, 2.0, 1.0]), span([3.0, float("nan")]), span([])
+    ('0.500 to 2.00', '3.00', '–')
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return MISSING
+    ends = list(dict.fromkeys(significant(end, digits) for end in (min(finite), max(finite))))
+    return " to ".join(ends)
 
 
 def with_unit(name: str, unit: str) -> str:

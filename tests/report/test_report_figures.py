@@ -1,7 +1,5 @@
 """Every figure drawn from made-up rows: its axes, its words, its bytes."""
 
-# ruff: noqa: RUF001 - the characters a reader expects: −, ×
-
 from __future__ import annotations
 
 import itertools

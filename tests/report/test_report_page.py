@@ -1,7 +1,5 @@
 """The page, the files and the terminal: complete, escaped, self-contained, honest about what is missing."""
 
-# ruff: noqa: RUF001 - the characters a reader expects: –
-
 from __future__ import annotations
 
 import itertools

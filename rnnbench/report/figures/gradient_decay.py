@@ -1,7 +1,5 @@
 """How the gradient of a loss at the last step fades, or grows, on its way back through the sequence."""
 
-# ruff: noqa: RUF001 - the characters a reader expects: Greek letters, superscripts
-
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -16,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from rnnbench.report import style, wording
+from rnnbench.report import ranking, style, wording
 from rnnbench.report.figures.base import Drawing, Plot
 from rnnbench.report.rows import Rows, groups, hold, seed_count
 
@@ -29,6 +27,7 @@ CONDITIONS = ("initialization", "gain", "gate_bias")
 _THEORY = {
     "rnn": "for RNN the upper bound (γ σ_max(W_hh))ᵏ",
     "lstm": "for LSTM the path through the forget gate alone, σ(gate bias)ᵏ",
+    "gru": "for GRU the path through the update gate alone, σ(gate bias)ᵏ",
 }
 
 
@@ -109,21 +108,17 @@ def _paint(curves: list[Curve]) -> Figure:
         own = [curve for curve in curves if curve.cell == cell]
         axes.set_ylim(low, high)
         axes.set_title(wording.cell_label(cell))
-        axes.set_ylabel("relative gradient norm (ratio)")
-        axes.set_xlabel("lag (steps back from the loss)")
         style.decades(axes)
         for curve, color in zip(own, style.shades(marks[cell].color, len(own)), strict=True):
             _paint_curve(axes, curve, color)
-        last = max(curve.median.index.max() for curve in own)
-        axes.set_xlim(0, last)
+        axes.set_xlim(0, max(curve.median.index.max() for curve in own))
         shades = style.shades(marks[cell].color, len(own))
-        style.label_ends(
-            axes,
-            [(curve.median.iloc[-1], curve.label, color) for curve, color in zip(own, shades, strict=True)],
-        )
+        ends = zip(own, shades, strict=True)
+        style.label_ends(axes, [(c.median.iloc[-1], wording.wrapped(c.label), color) for c, color in ends if c.label])
         if low < FLOAT32_SMALLEST_NORMAL:
             axes.axhline(FLOAT32_SMALLEST_NORMAL, color=style.MUTED, linewidth=0.7, linestyle=":")
             style.label_line(axes, FLOAT32_SMALLEST_NORMAL, "smallest normal float32")
+    style.names_of_axes(grid, "lag (steps back from the loss)", "gradient norm (ratio)")
     _legend(figure, curves)
     return figure
 
@@ -151,7 +146,7 @@ def _range(curves: list[Curve]) -> tuple[float, float]:
 def _legend(figure: Figure, curves: list[Curve]) -> None:
     handles: list[Any] = [Line2D([], [], color=style.INK, label="median over seeds")]
     if any(len(curve.lower) for curve in curves):
-        handles.append(Patch(color=style.INK, alpha=0.18, linewidth=0, label="middle half of the samples"))
+        handles.append(Patch(color=style.INK, alpha=0.18, linewidth=0, label="quartiles of samples"))
     if any(len(curve.theory) for curve in curves):
         handles.append(Line2D([], [], **style.REFERENCE, label="theory"))
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
@@ -159,17 +154,41 @@ def _legend(figure: Figure, curves: list[Curve]) -> None:
 
 def _finding(curves: list[Curve], data: str, seeds: int) -> str:
     lag = int(min(curve.median.index.max() for curve in curves))
-    parts = []
-    for cell in dict.fromkeys(curve.cell for curve in curves):
-        ends = sorted(float(curve.median[lag]) for curve in curves if curve.cell == cell and lag in curve.median.index)
-        if ends:
-            span = wording.power_of_ten(ends[0])
-            if len(ends) > 1:
-                span += f" to {wording.power_of_ten(ends[-1])} over {len(ends)} settings"
-            parts.append(f"{wording.cell_label(cell)} {span}")
-    place = f" on {data}" if data else ""
+    ends = {ranking.name(curve.cell, curve.label): _ends(curve, lag) for curve in curves}
+    ends = {name: decades for name, decades in ends.items() if len(decades)}
+    if not ends:
+        return f"No gradient norm is finite {lag} steps back from the loss."
+    least, most = ranking.lowest(ends), ranking.highest(ends)
+    place = f"On {data} the" if data else "The"
     over = f"medians over {seeds} seeds" if seeds > 1 else "one seed"
-    return f"{lag} steps back{place}, the gradient norm relative to lag 0 is ({over}): {'; '.join(parts)}."
+    if _median(least) >= 0:
+        return f"{place} gradient grows most in {_names(most)}: {_amount(most)}-fold over {lag} steps ({over})."
+    fastest = "vanishes fastest in" if len(least) < len(ends) else "vanishes in"
+    text = f"{place} gradient {fastest} {_names(least)}: after {lag} steps {_amount(least)} of its norm is left"
+    if len(least) == len(ends) or set(least) & set(most):
+        return f"{text} ({over})."
+    if _median(most) >= 0:
+        return f"{text}. In {_names(most)} it does not vanish but grows {_amount(most)}-fold ({over})."
+    return f"{text}. It lasts longest in {_names(most)}, where {_amount(most)} is left ({over})."
+
+
+def _ends(curve: Curve, lag: int) -> np.ndarray:
+    """Return the finite log-norms of the seeds at a lag, in decades."""
+    values = curve.norms.loc[curve.norms["index"] == lag, "value"].to_numpy(dtype=float) * NAT_IN_DECADES
+    return values[np.isfinite(values)]
+
+
+def _median(entries: Mapping[str, np.ndarray]) -> float:
+    return float(np.median(np.concatenate(list(entries.values()))))
+
+
+def _names(entries: Mapping[str, np.ndarray]) -> str:
+    return wording.listing(entries)
+
+
+def _amount(entries: Mapping[str, np.ndarray]) -> str:
+    medians = sorted(float(np.median(decades)) for decades in entries.values())
+    return " to ".join(dict.fromkeys(wording.power_of_ten(decades) for decades in (medians[0], medians[-1])))
 
 
 def _reading(curves: list[Curve], held: Mapping[str, Any], seeds: int) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rnnbench.report import style, wording
+from rnnbench.report import ranking, style, wording
 from rnnbench.report.figures.base import Drawing, Plot
 from rnnbench.report.rows import Rows, groups, hold, seed_count
 from rnnbench.report.tables import Column, Table, setting_cells, setting_columns
@@ -42,7 +43,7 @@ class Line:
     @property
     def name(self) -> str:
         """The cell and its setting in words."""
-        return ", ".join(filter(None, [wording.cell_label(self.cell), self.label]))
+        return ranking.name(self.cell, self.label)
 
 
 class HalfLife(Plot):
@@ -64,7 +65,7 @@ class HalfLife(Plot):
 
     def _drawing(self, where: Mapping[str, Any], lines: list[Line], held: Mapping[str, Any], seeds: int) -> Drawing:
         data = wording.setting(where)
-        finding = _finding(lines, data, seeds)
+        finding = _finding(lines, data)
         return Drawing(
             name="-".join(filter(None, [self.name, data])),
             title=f"{self.title}, {data}" if data else self.title,
@@ -75,39 +76,42 @@ class HalfLife(Plot):
         )
 
     def tables(self, rows: Rows) -> list[Table]:
-        """Return half-life, slope and goodness of fit for every setting."""
-        half_lives = rows.quantity("half_life")
-        if half_lives.empty:
-            return []
-        names = rows.varying(half_lives)
-        columns = [
-            *setting_columns(names),
-            Column("seeds"),
-            Column("half-life, median", "steps"),
-            Column("lowest to highest", "steps"),
-            Column("seeds that grow"),
-            Column("slope, mean ± sd", "nat/step"),
-            Column("R² of the fit, lowest"),
+        """Return half-life, slope and goodness of fit for every setting, one table per kind of input data."""
+        return [
+            _table(rows, wording.setting(where), part) for where, part in groups(rows.quantity("half_life"), ["data"])
         ]
-        body = []
-        for values, part in groups(half_lives, names):
-            finite = part["value"][np.isfinite(part["value"])]
-            of_trials = rows.measurements[rows.measurements["key"].isin(part["key"])]
-            slopes = of_trials.loc[of_trials["quantity"] == "decay_slope", "value"]
-            fits = of_trials.loc[of_trials["quantity"] == "fit_r2", "value"]
-            body.append(
-                [
-                    *setting_cells(values),
-                    str(seed_count(part)),
-                    wording.significant(finite.median()),
-                    _span(finite.to_numpy()),
-                    str(len(part) - len(finite)),
-                    wording.mean_and_deviation(slopes.mean(), slopes.std()),
-                    wording.significant(fits.min()),
-                ]
-            )
-        caption = "Half-life of the gradient norm in every setting; a gradient that grows has none."
-        return [Table(caption, columns, body)]
+
+
+def _table(rows: Rows, data: str, half_lives: pd.DataFrame) -> Table:
+    names = rows.distinct(half_lives)
+    columns = [
+        *setting_columns(names),
+        Column("seeds"),
+        Column("half-life, median", "steps"),
+        Column("lowest to highest", "steps"),
+        Column("seeds that grow"),
+        Column("slope, mean ± sd", "nat/step"),
+        Column("R² of the fit, lowest"),
+    ]
+    body = []
+    for values, part in groups(half_lives, names):
+        finite = part["value"][np.isfinite(part["value"])]
+        of_trials = rows.measurements[rows.measurements["key"].isin(part["key"])]
+        slopes = of_trials.loc[of_trials["quantity"] == "decay_slope", "value"]
+        fits = of_trials.loc[of_trials["quantity"] == "fit_r2", "value"]
+        body.append(
+            [
+                *setting_cells(values),
+                str(seed_count(part)),
+                wording.significant(finite.median()),
+                wording.span(finite),
+                str(len(part) - len(finite)),
+                wording.mean_and_deviation(slopes.mean(), slopes.std()),
+                wording.significant(fits.min()),
+            ]
+        )
+    caption = f"Half-life of the gradient norm{f' on {data}' if data else ''}; a gradient that grows has none."
+    return Table(caption, columns, body).condensed()
 
 
 def _lines(rows: Rows, half_lives: pd.DataFrame) -> list[Line]:
@@ -126,48 +130,56 @@ def _lines(rows: Rows, half_lives: pd.DataFrame) -> list[Line]:
 
 def _paint(lines: list[Line]) -> Figure:
     marks = style.marks([line.cell for line in lines])
-    figure, grid = style.panels(1, height=0.235 * len(lines) + 0.5)
+    labels = _labels(lines)
+    rows = sum(1 + label.count("\n") for label, _ in labels)
+    figure, grid = style.panels(1, height=0.13 * rows + 0.1 * len(labels) + 0.45)
     axes = grid[0, 0]
     axes.set_xscale("log")
     axes.set_xlabel("half-life of the gradient norm (steps)")
-    axes.set_ylabel("cell and setting")
-    axes.set_yticks(range(len(lines)), [line.name for line in lines])
-    axes.set_ylim(len(lines) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
-    for height, line in enumerate(lines):
-        mark = marks[line.cell]
-        if len(line.finite):
-            places = np.full(len(line.finite), height)
-            axes.plot(
-                line.finite,
-                places,
-                mark.marker,
-                color=mark.color,
-                alpha=0.35,
-                markersize=3.5,
-                linestyle="none",
-            )
-            axes.plot(np.median(line.finite), height, mark.marker, **_median_look(mark))
-        if np.isfinite(line.theory):
-            axes.plot(line.theory, height, "|", color=style.INK, markersize=10, markeredgewidth=1.2)
-    for height, line in enumerate(lines):
-        if line.growing:
-            axes.annotate(
-                f"{line.growing} of {len(line.half_lives)} grow →",
-                xy=(1.0, height),
-                xycoords=("axes fraction", "data"),
-                ha="right",
-                va="center",
-                fontsize=style.FONT_POINTS - 1,
-                color=style.INK,
-            )
+    axes.set_yticks(range(len(labels)), [label for label, _ in labels])
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    for tick, (_, line) in zip(axes.get_yticklabels(), labels, strict=True):
+        tick.set_fontweight("bold" if line is None or not line.label else "normal")
+    for height, (_, line) in enumerate(labels):
+        if line is not None:
+            _paint_line(axes, height, line, marks[line.cell])
     style.log_ticks(axes.xaxis)
     figure.legend(handles=_handles(lines), loc="outside upper left", ncols=3)
     return figure
 
 
-def _median_look(mark: style.Mark) -> dict[str, Any]:
-    return {"color": mark.color, "markersize": 6.5, "markeredgecolor": "white", "linestyle": "none"}
+def _labels(lines: list[Line]) -> list[tuple[str, Line | None]]:
+    """Return what stands at each height: a cell's name, then its settings; the name alone where it has one."""
+    labels: list[tuple[str, Line | None]] = []
+    for cell in dict.fromkeys(line.cell for line in lines):
+        own = [line for line in lines if line.cell == cell]
+        if len(own) == 1:
+            labels.append((", ".join(filter(None, [wording.cell_label(cell), wording.wrapped(own[0].label)])), own[0]))
+        else:
+            labels.append((wording.cell_label(cell), None))
+            labels += [(wording.wrapped(line.label), line) for line in own]
+    return labels
+
+
+def _paint_line(axes: Axes, height: int, line: Line, mark: style.Mark) -> None:
+    if len(line.finite):
+        look: dict[str, Any] = {"color": mark.color, "linestyle": "none"}
+        axes.plot(line.finite, np.full(len(line.finite), height), mark.marker, **look, alpha=0.35, markersize=3.5)
+        axes.plot(np.median(line.finite), height, mark.marker, **look, markersize=6.5, markeredgecolor="white")
+    if np.isfinite(line.theory):
+        axes.plot(line.theory, height, "|", color=style.INK, markersize=10, markeredgewidth=1.2)
+    if line.growing:
+        axes.annotate(
+            f"{line.growing} of {len(line.half_lives)} grow →",
+            xy=(1.0, height),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="center",
+            fontsize=style.FONT_POINTS - 1,
+            color=style.INK,
+        )
 
 
 def _handles(lines: list[Line]) -> list[Line2D]:
@@ -180,31 +192,31 @@ def _handles(lines: list[Line]) -> list[Line2D]:
     return handles
 
 
-def _finding(lines: list[Line], data: str, seeds: int) -> str:
-    ranked = sorted((line for line in lines if len(line.finite)), key=lambda line: float(np.median(line.finite)))
-    place = f" on {data}" if data else ""
-    if len(ranked) == 1:
-        text = f"The half-life{place} is {_steps(ranked[0], seeds)} ({ranked[0].name})."
-    else:
-        text = (
-            f"Half-lives{place} run from {_steps(ranked[0], seeds)} ({ranked[0].name}) "
-            f"to {_steps(ranked[-1], seeds)} ({ranked[-1].name})."
-        )
-    growing = [line.name for line in lines if line.growing]
-    if growing:
-        text += f" The gradient grows, and has no half-life, in at least one seed of: {'; '.join(growing)}."
-    return text
+def _finding(lines: list[Line], data: str) -> str:
+    place = f"On {data} the" if data else "The"
+    decaying = {line.name: line.finite for line in lines if len(line.finite)}
+    fastest, slowest = ranking.lowest(decaying), ranking.highest(decaying)
+    text = f"{place} gradient halves every {_steps(fastest)} in {wording.listing(fastest)}"
+    if not set(fastest) & set(slowest):
+        text = f"{place} gradient halves fastest in {wording.listing(fastest)}, every {_steps(fastest)}"
+        text += f", and slowest in {wording.listing(slowest)}, every {_steps(slowest)}"
+    always = [line.name for line in lines if not len(line.finite)]
+    sometimes = [
+        f"{line.name}, {line.growing} of {len(line.half_lives)}"
+        for line in lines
+        if 0 < line.growing < len(line.half_lives)
+    ]
+    if always:
+        text += f". In {wording.listing(always)} it grows and has no half-life"
+    if sometimes:
+        text += f". In some seeds it grows: {'; '.join(sometimes)}"
+    return f"{text}."
 
 
-def _steps(line: Line, seeds: int) -> str:
-    median = f"{wording.significant(float(np.median(line.finite)))} steps"
-    return f"{median} [seeds {_span(line.finite)}]" if seeds > 1 else median
-
-
-def _span(values: np.ndarray) -> str:
-    if not len(values):
-        return wording.MISSING
-    return f"{wording.significant(float(values.min()))} to {wording.significant(float(values.max()))}"
+def _steps(entries: Mapping[str, np.ndarray]) -> str:
+    values = np.concatenate(list(entries.values()))
+    median = f"{wording.significant(float(np.median(values)))} steps"
+    return f"{median} [seeds {wording.span(values)}]" if len(values) > 1 else median
 
 
 def _reading(lines: list[Line], held: Mapping[str, Any], seeds: int) -> str:
@@ -213,7 +225,7 @@ def _reading(lines: list[Line], held: Mapping[str, Any], seeds: int) -> str:
     if any(np.isfinite(line.theory) for line in lines):
         text += (
             "Upright bars, the theory: for RNN an upper bound, from the largest singular value of W_hh; "
-            "for LSTM the path through the forget gate alone. "
+            "for LSTM and GRU the path through the gate that keeps the state alone. "
         )
     if held:
         text += f"Shown at {wording.setting(held)}; the table has the other settings."

@@ -11,38 +11,44 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
+from matplotlib.lines import Line2D
 
-from rnnbench.report import style, wording
+from rnnbench.report import ranking, style, wording
+from rnnbench.report.figures import _final_scores, _training
 from rnnbench.report.figures.base import Drawing, Plot
-from rnnbench.report.rows import Rows, groups, hold, seed_count
-from rnnbench.report.tables import Column, Table, setting_cells, setting_columns
+from rnnbench.report.rows import Rows, groups
+from rnnbench.report.tables import Table
 
-MOST_PANELS = 6
+_RING: dict[str, Any] = {"marker": "o", "markersize": 7, "markerfacecolor": "white", "linestyle": "none"}
 
 
 @dataclass(frozen=True)
 class Panel:
     """One task in one setting: the curves of all cells and what they are compared with."""
 
-    label: str
+    setting: Mapping[str, Any]
     scores: pd.DataFrame
     """Rows of evaluation_score."""
     final: dict[str, np.ndarray]
-    """Final score of each seed, by cell."""
+    """Final scores of the seeds that have one, by cell."""
+    solved: dict[str, np.ndarray]
+    """Whether each seed solved the task, by cell; empty where the task cannot be solved."""
+    solved_at: Mapping[str, float]
+    """The step at which a trial was first seen to have solved the task, by key."""
     unit: str
     baseline: float
     threshold: float
     higher_is_better: bool
 
-    def better_than_baseline(self, cell: str) -> str:
-        """Return where the 95 % interval of the mean lies: "better", "worse", "unclear"; "" for one seed."""
-        low, high = mean_interval(self.final[cell])
-        if not np.isfinite([low, high, self.baseline]).all():
-            return ""
-        if low <= self.baseline <= high:
-            return "unclear"
-        return "better" if (low > self.baseline) == self.higher_is_better else "worse"
+    def beats_baseline(self, cell: str) -> bool:
+        """Tell whether the median of the final scores is better than the baseline."""
+        median = np.median(self.final[cell]) if len(self.final[cell]) else np.nan
+        return bool(median > self.baseline if self.higher_is_better else median < self.baseline)
+
+    def unclear(self, cell: str) -> bool:
+        """Tell whether the 95 % interval of the mean has the baseline within; never for one seed."""
+        low, high = _final_scores.mean_interval(self.final[cell])
+        return bool(low <= self.baseline <= high)
 
 
 class TrainingScore(Plot):
@@ -56,23 +62,13 @@ class TrainingScore(Plot):
         """Return one drawing per task."""
         drawings = []
         for where, part in groups(rows.quantity("evaluation_score"), ["task"]):
-            names = rows.varying(part, besides=("cell", "task"))
-            names.sort(key=lambda name: name != "length")
-            shown = part
-            held: dict[str, Any] = {}
-            # Give up whole parameters, the last first, until the panels are few enough to be read.
-            kept = len(names)
-            while sum(1 for _ in groups(shown, names[:kept])) > MOST_PANELS:
-                kept -= 1
-                shown, more = hold(shown, [names[kept]])
-                held |= more
-            panels = [_panel(rows, setting, rest) for setting, rest in groups(shown, names[:kept])]
-            drawings.append(self._drawing(where, panels, held))
+            found, held = _training.split(rows, part)
+            drawings.append(self._drawing(where, [_panel(rows, setting, rest) for setting, rest in found], held))
         return drawings
 
     def _drawing(self, where: Mapping[str, Any], panels: list[Panel], held: Mapping[str, Any]) -> Drawing:
         task = wording.setting(where)
-        finding = " ".join(_finding(panel, task) for panel in panels)
+        finding = _finding(panels, task)
         return Drawing(
             name="-".join(filter(None, [self.name, task])),
             title=f"{self.title}, {task}" if task else self.title,
@@ -87,92 +83,68 @@ class TrainingScore(Plot):
         wide = rows.wide()
         if "final_score" not in wide:
             return []
-        return [_final_table(rows, wording.setting(where), part) for where, part in groups(wide, ["task"])]
-
-
-def mean_interval(values: np.ndarray) -> tuple[float, float]:
-    """Return Student's 95 % interval of the mean; NaN for fewer than two values."""
-    values = values[np.isfinite(values)]
-    if len(values) < 2:
-        return np.nan, np.nan
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
-    low, high = stats.t.interval(0.95, len(values) - 1, loc=values.mean(), scale=stats.sem(values))
-    return float(low), float(high)
+        return [_final_scores.table(rows, wording.setting(where), part) for where, part in groups(wide, ["task"])]
 
 
 def _panel(rows: Rows, setting: Mapping[str, Any], scores: pd.DataFrame) -> Panel:
     own = rows.measurements[rows.measurements["key"].isin(scores["key"])]
 
-    def scalar(name: str) -> float:
-        return float(own.loc[own["quantity"] == name, "value"].median())
+    def scalar(name: str) -> pd.Series:
+        values = own[own["quantity"] == name].set_index("key")["value"]
+        return values[np.isfinite(values)]
 
-    final = own[own["quantity"] == "final_score"]
-    cells = [(str(values.get("cell", "")), part) for values, part in groups(scores, ["cell"])]
+    cells = [(str(values.get("cell", "")), part["key"].unique()) for values, part in groups(scores, ["cell"])]
+    final, solved = scalar("final_score"), scalar("solved") > 0.5
     return Panel(
-        label=wording.setting(setting),
+        setting=setting,
         scores=scores,
-        final={cell: final.loc[final["key"].isin(part["key"]), "value"].to_numpy(dtype=float) for cell, part in cells},
+        final={cell: final[final.index.isin(keys)].to_numpy(dtype=float) for cell, keys in cells},
+        solved={cell: solved[solved.index.isin(keys)].to_numpy(dtype=bool) for cell, keys in cells},
+        solved_at=scalar("steps_to_solve").to_dict(),
         unit=str(scores["unit"].iloc[0]),
-        baseline=scalar("baseline_score"),
-        threshold=scalar("solved_threshold"),
-        higher_is_better=scalar("score_higher_is_better") > 0.5,
+        baseline=float(scalar("baseline_score").median()),
+        threshold=float(scalar("solved_threshold").median()),
+        higher_is_better=bool(scalar("score_higher_is_better").median() > 0.5),
     )
 
 
 def _paint(panels: list[Panel]) -> Figure:
     marks = style.marks([cell for panel in panels for cell in panel.final])
-    figure, grid = style.panels(len(panels), height=2.15, sharex=True, sharey=True)
+    figure, grid = style.panels(len(panels), sharex=True, sharey=True)
     logarithmic = _logarithmic(panels)
     for axes, panel in zip(grid[:, 0], panels, strict=True):
-        if logarithmic:
-            axes.set_yscale("log")
-        axes.set_title(panel.label)
-        axes.set_xlabel("training (steps)")
-        axes.set_ylabel(f"evaluation score ({panel.unit})")
+        axes.set_yscale("log" if logarithmic else "linear")
+        axes.set_title(wording.setting(panel.setting))
         axes.xaxis.set_major_formatter(lambda value, _: wording.value_text(value))
-        for height, _ in _references(panel):
-            axes.axhline(height, **style.REFERENCE)
-        for values, part in groups(panel.scores, ["cell"]):
-            _paint_cell(axes, part, marks[str(values.get("cell", ""))])
+        if np.isfinite(panel.baseline):
+            axes.axhline(panel.baseline, **style.REFERENCE)
+        if np.isfinite(panel.threshold):
+            axes.axhline(panel.threshold, **style.LIMIT)
+        for cell, part in _training.by_cell(panel.scores):
+            _training.paint_curve(axes, part, marks[cell])
+            _paint_rings(axes, part, panel.solved_at, marks[cell].color)
+    grid[0, 0].set_xlim(0, max(float(panel.scores["index"].max()) for panel in panels))
     for axes, panel in zip(grid[:, 0], panels, strict=True):  # after all panels: the limits are shared
-        axes.margins(x=0)
-        ends = [
-            (float(_median(part).iloc[-1]), wording.cell_label(cell), marks[cell].color)
-            for values, part in groups(panel.scores, ["cell"])
-            for cell in [str(values.get("cell", ""))]
-            if len(_median(part))
-        ]
-        style.label_ends(axes, ends + [(height, text, style.MUTED) for height, text in _references(panel)])
+        lines = {"baseline": panel.baseline, "solved": panel.threshold}
+        named = {f"{name} {wording.significant(at)}": at for name, at in lines.items() if np.isfinite(at)}
+        _training.label_curves(axes, panel.scores, marks, named)
         if logarithmic:
             style.log_ticks(axes.yaxis)
+    style.names_of_axes(grid, "training (steps)", f"score ({panels[0].unit})")
+    ring = Line2D([], [], color=style.INK, **_RING, label="solved")
+    every = pd.concat([panel.scores for panel in panels])
+    _training.legend(figure, every, "median of seeds", [ring] if _solving(panels) else [])
     return figure
 
 
-def _paint_cell(axes: Axes, scores: pd.DataFrame, mark: style.Mark) -> None:
-    if scores["key"].nunique() > 1:
-        for _, seed in scores.groupby("key"):
-            axes.plot(seed["index"].astype(float), seed["value"], color=mark.color, linewidth=0.6, alpha=0.45)
-    median = _median(scores)
-    axes.plot(median.index.astype(float), median, color=mark.color)
-    every = max(1, len(median) // 8)
-    axes.plot(
-        median.index.astype(float)[::every],
-        median[::every],
-        mark.marker,
-        color=mark.color,
-        markersize=4,
-        clip_on=False,
-    )
+def _paint_rings(axes: Axes, part: pd.DataFrame, solved_at: Mapping[str, float], color: str) -> None:
+    """Draw a ring on the curve of each seed where it was first seen to have solved the task."""
+    solved = part[part["index"].astype(float) == part["key"].map(solved_at)]
+    axes.plot(solved["index"].astype(float), solved["value"], color=color, **_RING, clip_on=False, zorder=3)
 
 
-def _references(panel: Panel) -> list[tuple[float, str]]:
-    lines = [(panel.baseline, "baseline"), (panel.threshold, "solved")]
-    return [(height, f"{name} {wording.significant(height)}") for height, name in lines if np.isfinite(height)]
-
-
-def _median(scores: pd.DataFrame) -> pd.Series:
-    return scores[np.isfinite(scores["value"])].groupby("index")["value"].median()
+def _solving(panels: list[Panel]) -> bool:
+    return any(seeds.any() for panel in panels for seeds in panel.solved.values())
 
 
 def _logarithmic(panels: list[Panel]) -> bool:
@@ -183,86 +155,92 @@ def _logarithmic(panels: list[Panel]) -> bool:
     return bool(lower_is_better and len(values) and values.min() > 0 and values.max() >= 10 * values.min())
 
 
-def _finding(panel: Panel, task: str) -> str:
-    where = ", ".join(filter(None, [task, panel.label]))
-    finals = {cell: scores[np.isfinite(scores)] for cell, scores in panel.final.items()}
+def _finding(panels: list[Panel], task: str) -> str:
+    subject = wording.heading(task) or "This task"
+    cells = list(dict.fromkeys(cell for panel in panels for cell in panel.final))
+    if not any(len(panel.final[cell]) for panel in panels for cell in panel.final):
+        return f"{subject}: no trial came to a final score."
+    if not _solving(panels):
+        return f"{subject}: {_best_scores(panels, cells)}"
+    place = _training.where([panel.setting for panel in panels])
+    counts = {cell: np.concatenate([panel.solved.get(cell, np.zeros(0, bool)) for panel in panels]) for cell in cells}
     parts = [
-        f"{wording.cell_label(cell)} {wording.significant(float(np.median(scores)))}" if len(scores) else
-        f"{wording.cell_label(cell)} did not finish"
-        for cell, scores in finals.items()
-    ]  # fmt: skip
-    seeds = max((len(scores) for scores in finals.values()), default=0)
-    over = f", median of {seeds} seeds" if seeds > 1 else ", one seed"
-    text = f"On {where or 'this task'} the final score ({panel.unit}{over}) is {wording.listing(parts)}"
-    if not np.isfinite(panel.baseline):
-        return text + "."
-    text += f"; the baseline is {wording.significant(panel.baseline)}."
-    unclear = [wording.cell_label(cell) for cell in finals if panel.better_than_baseline(cell) == "unclear"]
+        f"{wording.cell_label(cell)} {'' if number else 'solved '}{counts[cell].sum()} of {len(counts[cell])}"
+        f"{'' if number else ' trials'}"
+        for number, cell in enumerate(cell for cell in cells if counts[cell].any())
+    ]
+    text = f"{subject}: {wording.listing(parts)}{f', at {place}' if place else ''}"
+    for cell in cells:
+        if not counts[cell].any():
+            text += f"; {wording.cell_label(cell)} solved 0 of {len(counts[cell])}{_against_baseline(panels, cell)}"
+    return f"{text}."
+
+
+def _against_baseline(panels: list[Panel], cell: str) -> str:
+    """Return how the final scores of a cell that solved nothing compare with the baseline, panel by panel."""
+    own = [panel for panel in panels if len(panel.final.get(cell, ()))]
+    if not own:
+        return " and came to no final score"
+    scores = wording.span(float(np.median(panel.final[cell])) for panel in own)
+    text = f", and its final score, {scores} {own[0].unit},"
+    if not np.isfinite([panel.baseline for panel in own]).all():
+        return f", with a final score of {scores} {own[0].unit}"
+    better = "above" if own[0].higher_is_better else "below"
+    baseline = f"the baseline's {wording.span(panel.baseline for panel in own)}"
+    beating = [panel for panel in own if panel.beats_baseline(cell)]
+    if not beating:
+        return f"{text} is not {better} {baseline}"
+    if any(panel.unclear(cell) for panel in beating):
+        return f"{text} cannot be told from {baseline} with these seeds"
+    few = f" in {len(beating)} of {len(own)} settings" if len(beating) < len(own) else ""
+    return f"{text} is {better} {baseline}{few}"
+
+
+def _best_scores(panels: list[Panel], cells: list[str]) -> str:
+    """Return the best median score of each cell over the panels, best first, and what the seeds leave open."""
+    sign = 1 if panels[0].higher_is_better else -1
+    best: dict[str, Panel] = {}
+    for cell in cells:
+        own = [panel for panel in panels if len(panel.final.get(cell, ()))]
+        if own:
+            best[cell] = max(own, key=lambda panel: sign * float(np.median(panel.final[cell])))
+    finals = {cell: panel.final[cell] for cell, panel in best.items()}
+    ranked = sorted(finals, key=lambda cell: -sign * float(np.median(finals[cell])))
+    scores = [f"{wording.cell_label(cell)} {wording.significant(float(np.median(finals[cell])))}" for cell in ranked]
+    place = _training.where([panel.setting for panel in panels])
+    text = f"{scores[0]} {panels[0].unit} is the best score{f', over {place}' if place else ''}"
+    text += f", then {wording.listing(scores[1:])}" if scores[1:] else ""
+    baselines = [panel.baseline for panel in best.values()]
+    if np.isfinite(baselines).any():
+        text += f"; the baseline, which needs no memory, has {wording.span(baselines)}"
+    thresholds = [panel.threshold for panel in panels if any(len(seeds) for seeds in panel.solved.values())]
+    if np.isfinite(thresholds).any():
+        text += f". None solved the task, which takes {wording.span(thresholds)}"
+    return f"{text}. {_left_open(best, finals, sign)}".strip()
+
+
+def _left_open(best: Mapping[str, Panel], finals: Mapping[str, np.ndarray], sign: int) -> str:
+    if all(len(scores) < 2 for scores in finals.values()):
+        return "One seed a cell: small differences may be chance."
+    parts = []
+    leading = [wording.cell_label(cell) for cell in (ranking.highest if sign > 0 else ranking.lowest)(finals)]
+    if len(leading) > 1:
+        parts.append(f"do not rank {wording.listing(leading)}")
+    unclear = [wording.cell_label(cell) for cell, panel in best.items() if panel.unclear(cell)]
     if unclear:
-        text += f" These seeds do not tell {wording.listing(unclear)} from the baseline."
-    return text
+        parts.append(f"do not tell {wording.listing(unclear)} from the baseline")
+    return f"These seeds {wording.listing(parts)}." if parts else ""
 
 
 def _reading(panels: list[Panel], held: Mapping[str, Any]) -> str:
     many = any(len(scores) > 1 for panel in panels for scores in panel.final.values())
-    text = "Thin lines: seeds; thick: their median. " if many else "One seed: no spread can be told. "
-    better = "Higher is better. " if panels[0].higher_is_better else "Lower is better. "
-    text += better + "The dashed baseline is the best score that needs no memory. "
+    text = "Thin lines: seeds; thick: their median, while all of them train. " if many else "One seed: no spread. "
+    text += "Higher is better. " if panels[0].higher_is_better else "Lower is better. "
+    text += "Dashed: the baseline, the best score that needs no memory. "
     if any(np.isfinite(panel.threshold) for panel in panels):
-        text += "A task counts as solved beyond the dashed line so marked. "
+        text += "Dotted: the score from which on the task counts as solved. "
+    if _solving(panels):
+        text += "Rings: solved there; a curve that ends at its ring was stopped for it. "
     if held:
         text += f"Shown at {wording.setting(held)}; the table has the other settings."
     return text.strip()
-
-
-def _final_table(rows: Rows, task: str, wide: pd.DataFrame) -> Table:
-    names = [name for name in rows.varying(wide) if name != "task"]
-    unit = rows.quantity("final_score").set_index("key")["unit"].get(wide["key"].iloc[0], "")
-    columns = [
-        *setting_columns(names),
-        Column("seeds"),
-        Column("parameters"),
-        Column("final score, mean ± sd", str(unit)),
-        Column("95 % interval of the mean", str(unit)),
-        Column("baseline", str(unit)),
-        Column("solved"),
-        Column("95 % interval of the rate", "%"),
-        Column("median time to solve", "steps"),
-    ]
-    body = []
-    for values, part in groups(wide, names):
-        score = part["final_score"][np.isfinite(part["final_score"])]
-        body.append(
-            [
-                *setting_cells(values),
-                str(seed_count(part)),
-                _median_of(part, "parameter_count", "{:,.0f}"),
-                wording.mean_and_deviation(score.mean(), score.std()),
-                _interval(*mean_interval(score.to_numpy())),
-                _median_of(part, "baseline_score"),
-                *_solved(part),
-                _median_of(part, "steps_to_solve", "{:,.0f}"),
-            ]
-        )
-    caption = f"Final scores, {task}" if task else "Final scores"
-    caption += ". Intervals: Student's for the mean, Wilson's for the rate of solving."
-    return Table(caption, columns, body).without_empty_columns()
-
-
-def _median_of(part: pd.DataFrame, quantity: str, pattern: str = "") -> str:
-    value = float(part[quantity].median()) if quantity in part else np.nan
-    return pattern.format(value) if pattern and np.isfinite(value) else wording.significant(value)
-
-
-def _interval(low: float, high: float) -> str:
-    return f"{wording.significant(low)} to {wording.significant(high)}" if np.isfinite(low) else wording.MISSING
-
-
-def _solved(part: pd.DataFrame) -> tuple[str, str]:
-    """Return "k of n" and Wilson's interval in percent."""
-    solved = part["solved"].dropna() if "solved" in part else pd.Series(dtype=float)
-    if solved.empty:
-        return wording.MISSING, wording.MISSING
-    successes, trials = int((solved > 0.5).sum()), len(solved)
-    interval = stats.binomtest(successes, trials).proportion_ci(method="wilson")
-    return f"{successes} of {trials}", f"{100 * interval.low:.0f} to {100 * interval.high:.0f}"
