@@ -6,7 +6,7 @@ import rnnbench
 
 
 def null_sweep(trials):
-    return {"name": "null-trials", "sweep": [{"probe": "null", "axes": {"index": list(range(trials))}}]}
+    return {"name": "null-trials", "sweep": [{"probe": "null", "axes": {"seed": {"count": trials}}}]}
 
 
 class InProcess:

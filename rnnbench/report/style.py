@@ -6,7 +6,7 @@ Only `matplotlib.figure.Figure` is used, never pyplot, so drawing leaves no stat
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +18,11 @@ from matplotlib.axis import Axis
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from scipy.optimize import isotonic_regression
 
-from rnnbench.report.wording import superscript
+from rnnbench.report.wording import cell_label, superscript
 
 INK, MUTED, GRID = "#1f2328", "#6a7078", "#e3e5e8"
 WIDTH_INCHES = 5.0
@@ -175,6 +176,12 @@ def _log_label(value: float) -> str:
     return ("" if mantissa == "1" else f"{mantissa}×") + f"10{superscript(int(exponent))}"
 
 
+def cell_legend(figure: Figure, looks: Mapping[str, Mark], cells: Sequence[str]) -> None:
+    """Explain above the panels which colour and marker is which cell."""
+    handles = [Line2D([], [], color=looks[c].color, marker=looks[c].marker, label=cell_label(c)) for c in cells]
+    figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 6))
+
+
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Write each (height in data units, text, colour) right of the axes, moved apart just enough to be read.
 
@@ -185,7 +192,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
         return
     ends = sorted(ends, key=lambda end: end[0])
     heights = np.array([_fraction(axes.yaxis, height) for height, _, _ in ends]).clip(0.0, 1.0)
-    lines = np.array([1 + text.count("\n") for _, text, _ in ends]) * 1.3 * FONT_POINTS / _size_points(axes)[1]
+    lines = np.array([1.3 + 1.35 * text.count("\n") for _, text, _ in ends]) * FONT_POINTS / _size_points(axes)[1]
     offsets = np.concatenate([[0.0], np.cumsum((lines[1:] + lines[:-1]) / 2)])
     places = isotonic_regression(heights - offsets).x.clip(0.0, max(0.0, 1.0 - offsets[-1])) + offsets
     for height, place, (_, text, color) in zip(heights, places, ends, strict=True):
@@ -247,11 +254,11 @@ def _size_points(axes: Axes) -> tuple[float, float]:
     figure, grid = axes.get_figure(), axes.get_subplotspec().get_gridspec()  # type: ignore[union-attr]
     assert figure is not None
     width, height = figure.get_size_inches() * 72  # type: ignore[union-attr]
-    return width / grid.ncols - 120, height / grid.nrows - 42
+    return width / grid.ncols - 120, (height - 65) / grid.nrows - 22
 
 
 def names_of_axes(grid: np.ndarray, x: str, y: str) -> None:
-    """Name the vertical axis of every panel and the horizontal one, which they share, under the last."""
+    """Name the vertical axes at the left and the horizontal ones, which the panels share, at the bottom."""
     for axes in grid[:, 0]:
         axes.set_ylabel(y)
     for axes in grid[-1]:

@@ -115,7 +115,12 @@ def _probe_table(own: pd.DataFrame, probe: str) -> Table:
 def _asked(caption: str, body: Sequence[Sequence[str]], fixed: Mapping[str, Any]) -> Table:
     columns = [Column(name, numeric=False) for name in ("varied", "meaning", "values")]
     body = body or [["nothing", "one trial", wording.MISSING]]
-    return Table(caption, columns, body, f"Held fixed: {wording.setting(fixed)}." if fixed else "")
+    return Table(caption, columns, body, _held(fixed))
+
+
+def _held(fixed: Mapping[str, Any]) -> str:
+    parts = [f"{wording.words(name)} {wording.value_text(value)}" for name, value in fixed.items()]
+    return f"Held fixed: {', '.join(parts)}." if parts else ""
 
 
 def _axis_row(name: str, values: Sequence[Any]) -> list[str]:

@@ -76,8 +76,11 @@ def linked(function: Callable) -> Any:
 
 
 def inlined(function: Callable) -> Any:
-    """Compile a function that only kernels call, always inlined: vectors then stay in registers."""
-    return numba.njit(error_model="numpy", forceinline=True)(function)
+    """Mark a function that only kernels call: Numba copies it into them, so that vectors stay in registers.
+
+    Copied before types are inferred, it costs less than half the compile time of a function of its own.
+    """
+    return numba.njit(error_model="numpy", inline="always")(function)
 
 
 def specialise(function: Callable, names: Mapping[str, Any], tag: str, decorate: Callable[[Any], Any] = kernel) -> Any:

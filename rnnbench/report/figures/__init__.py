@@ -10,5 +10,6 @@ from rnnbench.report.figures.base import Plot
 
 @cache
 def entries() -> dict[str, Plot]:
-    """Return every plot by name."""
-    return {name: kind() for name, kind in registry.subclasses(__name__, Plot).items()}
+    """Return every plot by name, in the order of their ranks."""
+    found = {name: kind() for name, kind in registry.subclasses(__name__, Plot).items()}
+    return dict(sorted(found.items(), key=lambda entry: (entry[1].rank, entry[0])))

@@ -29,14 +29,13 @@ def table(rows: Rows, task: str, wide: pd.DataFrame) -> Table:
     columns = [
         *setting_columns(names),
         Column("seeds"),
-        Column("parameters"),
-        Column("final score, mean ± sd", str(unit)),
-        Column("95 % interval of the mean", str(unit)),
+        Column("final score ± sd", str(unit)),
+        Column("95 % interval", str(unit)),
         Column("baseline", str(unit)),
         Column("solved"),
-        Column("95 % interval of the rate", "%"),
-        Column("median time to solve", "steps"),
-        Column("steps clipped, median", "%"),
+        Column("solved, 95 % interval", "%"),
+        Column("time to solve, median", "steps"),
+        Column("clipped, median", "%"),
     ]
     body = []
     for values, part in groups(wide, names):
@@ -45,7 +44,6 @@ def table(rows: Rows, task: str, wide: pd.DataFrame) -> Table:
             [
                 *setting_cells(values),
                 str(seed_count(part)),
-                _median_of(part, "parameter_count", "{:,.0f}"),
                 wording.mean_and_deviation(score.mean(), score.std()),
                 _interval(*mean_interval(score.to_numpy())),
                 _median_of(part, "baseline_score"),
@@ -55,8 +53,23 @@ def table(rows: Rows, task: str, wide: pd.DataFrame) -> Table:
             ]
         )
     caption = f"Final scores, {task}" if task else "Final scores"
-    caption += ". Intervals: Student's for the mean, Wilson's for the rate of solving."
-    return Table(caption, columns, body).condensed()
+    caption += ". Mean over seeds with Student's interval; share that solved it with Wilson's."
+    return Table(caption, columns, body, _network_sizes(wide)).condensed()
+
+
+def _network_sizes(wide: pd.DataFrame) -> str:
+    """Return how many parameters the network of each cell has."""
+    if "parameter_count" not in wide:
+        return ""
+    sizes = [
+        f"{wording.cell_label(str(values.get('cell', '')))} {_whole_span(part['parameter_count'])}".strip()
+        for values, part in groups(wide, ["cell"])
+    ]
+    return f"Network parameters: {', '.join(sizes)}."
+
+
+def _whole_span(values: pd.Series) -> str:
+    return " to ".join(dict.fromkeys(f"{value:,.0f}" for value in (values.min(), values.max())))
 
 
 def _median_of(part: pd.DataFrame, quantity: str, pattern: str = "") -> str:
@@ -70,7 +83,7 @@ def _percent(part: pd.DataFrame) -> str:
 
 
 def _interval(low: float, high: float) -> str:
-    return f"{wording.significant(low)} to {wording.significant(high)}" if np.isfinite(low) else wording.MISSING
+    return f"{wording.significant(low, 2)} to {wording.significant(high, 2)}" if np.isfinite(low) else wording.MISSING
 
 
 def _solved(part: pd.DataFrame) -> tuple[str, str]:

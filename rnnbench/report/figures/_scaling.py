@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from rnnbench.report import style, wording
@@ -95,13 +94,15 @@ def _paint(speeds: Speeds) -> Figure:
     cells = [str(values.get("cell", "")) for values, _ in groups(speeds.frame, ["cell"])]
     marks = style.marks(cells)
     figure, grid = style.panels(len(QUANTITIES), len(directions), height=2.3, sharex=True, sharey="row")
+    for axes, (values, _) in zip(grid[0], directions, strict=True):
+        axes.set_title(wording.setting(values))
+    for axes in grid[-1]:
+        axes.set_xlabel(speeds.axis_label)
     for row, (quantity, label) in zip(grid, QUANTITIES.items(), strict=True):
-        for axes, (values, part) in zip(row, directions, strict=True):
+        row[0].set_ylabel(label)
+        for axes, (_, part) in zip(row, directions, strict=True):
             axes.set_xscale("log", base=2)
             axes.set_yscale("log")
-            axes.set_title(wording.setting(values))
-            axes.set_xlabel(speeds.axis_label)
-            axes.set_ylabel(label)
             for of_cell, own in groups(part, ["cell"]):
                 _paint_cell(axes, own, speeds.axis, quantity, marks[str(of_cell.get("cell", ""))])
             if quantity == "flop_rate" and speeds.gemm:
@@ -115,8 +116,7 @@ def _paint(speeds: Speeds) -> Figure:
         axes.xaxis.set_major_locator(FixedLocator(_spaced(sizes)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(lambda value, _: wording.value_text(value))
-    handles = [Line2D([], [], color=marks[c].color, marker=marks[c].marker, label=wording.cell_label(c)) for c in cells]
-    figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 6))
+    style.cell_legend(figure, marks, cells)
     return figure
 
 
@@ -140,9 +140,9 @@ def _spaced(sizes: list[float]) -> list[float]:
 
 
 def _finding(speeds: Speeds) -> str:
-    text = []
+    text: list[str] = []
     for values, part in groups(speeds.frame, ["direction"]):
-        direction = wording.setting(values) or "speed"
+        direction = f"{wording.setting(values)} runs".strip() if not text else wording.setting(values)
         quantity, unit, whole = "flop_rate", "GFLOP/s", ""
         if speeds.gemm:
             part = part.assign(percent=100 * part["flop_rate"] / part[speeds.gemm])
@@ -152,10 +152,11 @@ def _finding(speeds: Speeds) -> str:
             continue
         best, worst = known.loc[known[quantity].idxmax()], known.loc[known[quantity].idxmin()]
         text.append(
-            f"{wording.heading(direction)} reaches from {_extreme(worst, quantity, unit, speeds.axis)} "
-            f"to {_extreme(best, quantity, unit, speeds.axis)}{whole}."
+            f"{direction} at {_extreme(worst, quantity, unit, speeds.axis)} "
+            f"to {_extreme(best, quantity, unit, speeds.axis)}{'' if text else whole}"
         )
-    return " ".join(text)
+    found = "; ".join(text)
+    return f"{found[:1].upper()}{found[1:]}." if found else ""
 
 
 def _extreme(trial: pd.Series, quantity: str, unit: str, axis: str) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from rnnbench.report import style, wording
 from rnnbench.report.rows import Rows, groups, hold, settings
 
 MOST_PANELS = 6
+FEWEST_SEEDS = 3
+"""Of fewer seeds no median is drawn."""
 
 
 def split(rows: Rows, frame: pd.DataFrame) -> tuple[list[tuple[dict[str, Any], pd.DataFrame]], dict[str, Any]]:
@@ -60,15 +60,20 @@ def median_while_all_train(part: pd.DataFrame) -> pd.Series:
 
 
 def paint_curve(axes: Axes, part: pd.DataFrame, mark: style.Mark, window: int = 1) -> None:
-    """Draw the seeds of one cell thin and their median thick, a running one over `window` records."""
-    median = median_while_all_train(part).rolling(window, center=True, min_periods=1).median()
-    if part["key"].nunique() > 1 or window > 1:
-        for _, seed in part.groupby("key"):
-            axes.plot(seed["index"].astype(float), seed["value"], color=mark.color, linewidth=0.7, alpha=0.45)
-    steps = median.index.astype(float)
-    axes.plot(steps, median, color=mark.color)
-    every = max(1, len(median) // 8)
-    axes.plot(steps[::every], median[::every], mark.marker, color=mark.color, markersize=4, clip_on=False)
+    """Draw the seeds of one cell thin and their median thick, a running one over `window` records.
+
+    Of one or two seeds each is drawn thick: their median would be a curve that none of them went.
+    """
+    seeds = [seed.set_index("index")["value"] for _, seed in part.groupby("key")]
+    thick = seeds
+    if len(seeds) >= FEWEST_SEEDS or window > 1:
+        thick = [median_while_all_train(part).rolling(window, center=True, min_periods=1).median()]
+        for seed in seeds:
+            axes.plot(seed.index.astype(float), seed, color=mark.color, linewidth=0.7, alpha=0.45)
+    for curve in thick:
+        steps, every = curve.index.astype(float), max(1, len(curve) // 8)
+        axes.plot(steps, curve, color=mark.color)
+        axes.plot(steps[::every], curve[::every], mark.marker, color=mark.color, markersize=4, clip_on=False)
 
 
 def label_curves(axes: Axes, frame: pd.DataFrame, marks: Mapping[str, style.Mark], lines: Mapping[str, float]) -> None:
@@ -84,13 +89,3 @@ def label_curves(axes: Axes, frame: pd.DataFrame, marks: Mapping[str, style.Mark
             late.append((height, wording.cell_label(cell), color))
     style.label_points(axes, early)
     style.label_ends(axes, late)
-
-
-def legend(figure: Figure, frame: pd.DataFrame, median: str, extra: Sequence[Line2D] = ()) -> None:
-    """Explain thin and thick lines, where there are both, and what else is drawn."""
-    handles = list(extra)
-    if max(part["key"].nunique() for _, part in by_cell(frame)) > 1 or "running" in median:
-        handles.insert(0, Line2D([], [], color=style.INK, linewidth=0.7, alpha=0.6, label="each seed"))
-        handles.insert(1, Line2D([], [], color=style.INK, label=median))
-    if handles:
-        figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))

@@ -43,6 +43,8 @@ class Plot(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     probe: ClassVar[str]
+    rank: ClassVar[int] = 0
+    """Where it stands among the plots of its probe; equals stand by name."""
 
     @abstractmethod
     def draw(self, rows: Rows) -> list[Drawing]:

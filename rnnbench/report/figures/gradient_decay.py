@@ -24,11 +24,10 @@ LOWEST_DECADE = -45.0
 """Below float32's smallest normal number (10⁻³⁸) float32 loses a gradient: no need to draw it."""
 
 CONDITIONS = ("initialization", "gain", "gate_bias")
-_THEORY = {
-    "rnn": "for RNN the upper bound (γ σ_max(W_hh))ᵏ",
-    "lstm": "for LSTM the path through the forget gate alone, σ(gate bias)ᵏ",
-    "gru": "for GRU the path through the update gate alone, σ(gate bias)ᵏ",
-}
+_THEORY = (
+    (("rnn",), "the upper bound (γ σ_max(W_hh))ᵏ"),
+    (("lstm", "gru"), "the path through the gate that keeps the state alone, σ(gate bias)ᵏ"),
+)
 
 
 @dataclass(frozen=True)
@@ -196,7 +195,12 @@ def _reading(curves: list[Curve], held: Mapping[str, Any], seeds: int) -> str:
     text += ", thick for the median over seeds, thin for each seed. " if seeds > 1 else ". "
     if any(len(curve.lower) for curve in curves):
         text += "Bands: quartiles over the samples of a batch. "
-    known = [_THEORY[cell] for cell in _THEORY if any(curve.cell == cell and len(curve.theory) for curve in curves)]
+    drawn = {curve.cell for curve in curves if len(curve.theory)}
+    known = [
+        f"for {wording.listing(wording.cell_label(cell) for cell in cells if cell in drawn)} {theory}"
+        for cells, theory in _THEORY
+        if drawn & set(cells)
+    ]
     if known:
         text += f"Dashed, the theory: {'; '.join(known)}. "
     if any(float(curve.median.min()) < LOWEST_DECADE for curve in curves):

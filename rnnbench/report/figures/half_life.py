@@ -131,20 +131,22 @@ def _lines(rows: Rows, half_lives: pd.DataFrame) -> list[Line]:
 def _paint(lines: list[Line]) -> Figure:
     marks = style.marks([line.cell for line in lines])
     labels = _labels(lines)
-    rows = sum(1 + label.count("\n") for label, _ in labels)
-    figure, grid = style.panels(1, height=0.13 * rows + 0.1 * len(labels) + 0.45)
+    lines_high = np.array([1.0 + 0.85 * label.count("\n") for label, _ in labels])
+    heights = np.cumsum(lines_high) - lines_high / 2
+    figure, grid = style.panels(1, height=0.215 * lines_high.sum() + 0.45)
     axes = grid[0, 0]
     axes.set_xscale("log")
     axes.set_xlabel("half-life of the gradient norm (steps)")
-    axes.set_yticks(range(len(labels)), [label for label, _ in labels])
-    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.set_yticks(heights, [label for label, _ in labels])
+    axes.set_ylim(lines_high.sum() + 0.2, -0.2)
     axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
-    for tick, (_, line) in zip(axes.get_yticklabels(), labels, strict=True):
+    for tick, height, (_, line) in zip(axes.get_yticklabels(), heights, labels, strict=True):
         tick.set_fontweight("bold" if line is None or not line.label else "normal")
-    for height, (_, line) in enumerate(labels):
         if line is not None:
-            _paint_line(axes, height, line, marks[line.cell])
+            axes.axhline(height, color=style.GRID, linewidth=0.6, zorder=0)
+            _paint_line(axes, float(height), line, marks[line.cell])
     style.log_ticks(axes.xaxis)
     figure.legend(handles=_handles(lines), loc="outside upper left", ncols=3)
     return figure
@@ -163,7 +165,7 @@ def _labels(lines: list[Line]) -> list[tuple[str, Line | None]]:
     return labels
 
 
-def _paint_line(axes: Axes, height: int, line: Line, mark: style.Mark) -> None:
+def _paint_line(axes: Axes, height: float, line: Line, mark: style.Mark) -> None:
     if len(line.finite):
         look: dict[str, Any] = {"color": mark.color, "linestyle": "none"}
         axes.plot(line.finite, np.full(len(line.finite), height), mark.marker, **look, alpha=0.35, markersize=3.5)

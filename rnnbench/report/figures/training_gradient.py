@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rnnbench.report import ranking, style, wording
+from rnnbench.report import style, wording
 from rnnbench.report.figures import _training
 from rnnbench.report.figures.base import Drawing, Plot
 from rnnbench.report.rows import Rows, groups
@@ -41,6 +41,7 @@ class TrainingGradient(Plot):
     name = "training_gradient"
     title = "Gradient norm during training"
     probe = "training"
+    rank = 1
 
     def draw(self, rows: Rows) -> list[Drawing]:
         """Return one drawing per task."""
@@ -79,44 +80,40 @@ def _paint(panels: list[Panel]) -> Figure:
             _training.paint_curve(axes, part, marks[cell], WINDOW)
     grid[0, 0].set_xlim(0, float(every["index"].max()))
     for axes, panel in zip(grid[:, 0], panels, strict=True):  # after all panels: the limits are shared
-        lines = {f"clipped above {wording.value_text(bound)}": bound for bound in panel.bounds}
-        _training.label_curves(axes, panel.norms, marks, lines)
+        lines = [(bound, f"clipped\nabove {wording.value_text(bound)}", style.MUTED) for bound in panel.bounds]
+        style.label_ends(axes, lines)
         style.log_ticks(axes.yaxis)
-    style.names_of_axes(grid, "training (steps)", "gradient norm (ratio)")
-    _training.legend(figure, every, f"running median of {WINDOW} records")
+    style.names_of_axes(grid, "training (steps)", "gradient norm")
+    style.cell_legend(figure, marks, [cell for cell, _ in _training.by_cell(every)])
     return figure
 
 
 def _finding(panels: list[Panel], task: str, clipped: pd.DataFrame) -> str:
     every = pd.concat([panel.norms for panel in panels])
-    largest = every.loc[every["value"].idxmax()]
+    subject = wording.heading(task) or "This task"
+    largest = every[every["value"] == every["value"].max()].to_dict("records")[0]
     cell = f" ({wording.cell_label(str(largest['cell']))}, step {largest['index']})" if "cell" in every else ""
     peak = f"The largest norm recorded is {wording.significant(largest['value'])}{cell}."
     own = clipped[clipped["key"].isin(every["key"])]
-    percent = {
-        wording.cell_label(cell): 100 * part["value"].to_numpy(dtype=float) for cell, part in _training.by_cell(own)
-    }
-    subject = wording.heading(task) or "This task"
-    if not percent or not any(panel.bounds for panel in panels):
+    if own.empty or not any(panel.bounds for panel in panels):
         return f"{subject}: no gradient was clipped by its norm. {peak}"
-    most, least = ranking.highest(percent), ranking.lowest(percent)
+    shares = {wording.cell_label(cell): 100 * part["value"] for cell, part in _training.by_cell(own)}
+    ranked = sorted(shares, key=lambda cell: -float(shares[cell].median()))
+    parts = [_share(cell, shares[cell], first=not place) for place, cell in enumerate(ranked)]
     place = _training.where([panel.setting for panel in panels])
-    text = f"{subject}: the gradient is clipped"
-    if len(percent) > 1 and not set(most) & set(least):
-        text += f" most often in {wording.listing(most)}, {_share(most)} of the steps, and least often in "
-        text += f"{wording.listing(least)}, {_share(least)}"
-    else:
-        text += f" in {_share(percent)} of the steps of {wording.listing(percent)}"
-    return f"{text}{f' ({place})' if place else ''}. {peak}"
+    return f"{subject}{f', {place}' if place else ''}: the gradient is clipped in {wording.listing(parts)}. {peak}"
 
 
-def _share(percent: Mapping[str, np.ndarray]) -> str:
-    return f"{wording.span(np.concatenate(list(percent.values())), 2)} %"
+def _share(cell: str, percent: pd.Series, first: bool) -> str:
+    """Return the median over trials and, where there are several, their range."""
+    text = f"{wording.significant(float(percent.median()))} % of {'the steps of ' if first else ''}{cell}"
+    over = f" over {len(percent)} trials" if first else ""
+    return f"{text} [{wording.span(percent)}{over}]" if len(percent) > 1 else text
 
 
 def _reading(panels: list[Panel], held: Mapping[str, Any]) -> str:
     text = f"Global norm over all weights, before clipping. Thin lines: seeds; thick: running median of {WINDOW} "
-    text += "records, over the seeds while all of them train. "
+    text += "records and of the seeds, while all of them train. "
     if any(panel.bounds for panel in panels):
         text += "Dotted: longer gradients are scaled down to this norm. "
     if held:

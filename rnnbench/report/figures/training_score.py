@@ -100,7 +100,7 @@ def _panel(rows: Rows, setting: Mapping[str, Any], scores: pd.DataFrame) -> Pane
         scores=scores,
         final={cell: final[final.index.isin(keys)].to_numpy(dtype=float) for cell, keys in cells},
         solved={cell: solved[solved.index.isin(keys)].to_numpy(dtype=bool) for cell, keys in cells},
-        solved_at=scalar("steps_to_solve").to_dict(),
+        solved_at={str(key): float(step) for key, step in scalar("steps_to_solve").items()},
         unit=str(scores["unit"].iloc[0]),
         baseline=float(scalar("baseline_score").median()),
         threshold=float(scalar("solved_threshold").median()),
@@ -131,16 +131,31 @@ def _paint(panels: list[Panel]) -> Figure:
         if logarithmic:
             style.log_ticks(axes.yaxis)
     style.names_of_axes(grid, "training (steps)", f"score ({panels[0].unit})")
-    ring = Line2D([], [], color=style.INK, **_RING, label="solved")
-    every = pd.concat([panel.scores for panel in panels])
-    _training.legend(figure, every, "median of seeds", [ring] if _solving(panels) else [])
+    if handles := _handles(panels):
+        figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
     return figure
+
+
+def _handles(panels: list[Panel]) -> list[Line2D]:
+    """Return what the legend explains: seeds and their median where there are several, rings where there are any."""
+    handles = []
+    if any(
+        part["key"].nunique() >= _training.FEWEST_SEEDS
+        for panel in panels
+        for _, part in _training.by_cell(panel.scores)
+    ):
+        handles.append(Line2D([], [], color=style.INK, linewidth=0.7, alpha=0.6, label="each seed"))
+        handles.append(Line2D([], [], color=style.INK, label="median of seeds"))
+    if _solving(panels):
+        handles.append(Line2D([], [], color=style.INK, **_RING, label="solved"))
+    return handles
 
 
 def _paint_rings(axes: Axes, part: pd.DataFrame, solved_at: Mapping[str, float], color: str) -> None:
     """Draw a ring on the curve of each seed where it was first seen to have solved the task."""
     solved = part[part["index"].astype(float) == part["key"].map(solved_at)]
-    axes.plot(solved["index"].astype(float), solved["value"], color=color, **_RING, clip_on=False, zorder=3)
+    if len(solved):  # an empty line that is not clipped has no place, and the layout gives up
+        axes.plot(solved["index"].astype(float), solved["value"], color=color, **_RING, clip_on=False, zorder=3)
 
 
 def _solving(panels: list[Panel]) -> bool:
@@ -173,7 +188,8 @@ def _finding(panels: list[Panel], task: str) -> str:
     for cell in cells:
         if not counts[cell].any():
             text += f"; {wording.cell_label(cell)} solved 0 of {len(counts[cell])}{_against_baseline(panels, cell)}"
-    return f"{text}."
+    one_seed = all(len(scores) < 2 for panel in panels for scores in panel.final.values())
+    return f"{text}{' (one seed each)' if one_seed else ''}."
 
 
 def _against_baseline(panels: list[Panel], cell: str) -> str:
@@ -233,8 +249,10 @@ def _left_open(best: Mapping[str, Panel], finals: Mapping[str, np.ndarray], sign
 
 
 def _reading(panels: list[Panel], held: Mapping[str, Any]) -> str:
-    many = any(len(scores) > 1 for panel in panels for scores in panel.final.values())
-    text = "Thin lines: seeds; thick: their median, while all of them train. " if many else "One seed: no spread. "
+    seeds = max(part["key"].nunique() for panel in panels for _, part in groups(panel.scores, ["cell"]))
+    text = "One seed: no spread can be told. " if seeds == 1 else "One line a seed. "
+    if seeds >= _training.FEWEST_SEEDS:
+        text = "Thin lines: seeds; thick: their median, while all of them train. "
     text += "Higher is better. " if panels[0].higher_is_better else "Lower is better. "
     text += "Dashed: the baseline, the best score that needs no memory. "
     if any(np.isfinite(panel.threshold) for panel in panels):
