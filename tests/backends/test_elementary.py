@@ -25,11 +25,12 @@ BOUNDS = {("tanh", "float32"): 2.5, ("sigmoid", "float32"): 2.0, ("tanh", "float
 SMALLEST_SIGMOID = {"float32": -87.0, "float64": -708.0}
 """Below this sigmoid stays where it is, at about the smallest normal number; relative accuracy ends."""
 ONE = (0,)
-LANE: tuple[int, ...]
-function: Callable
+LANE: tuple[int, ...] = ()
+function: Callable = arithmetic.tanh
 
 
 def run_function(x, y):  # type: ignore[no-untyped-def]
+    """Write function(x) to y; `compiled` puts the backend's function and vector in the place of the two names."""
     for at in range(0, x.size, len(LANE)):
         store(y, at, 0, LANE, (function(load(x, at, 0, LANE, ONE)[0]),))
 

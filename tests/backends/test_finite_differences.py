@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
+from oracles.differences import differences
 from oracles.equations import Problem
 from oracles.problems import CELLS, flat_gradients, largest_error, layer_for, problem, run
 
 from rnnbench.layer import Layer
 
-STEP = 2e-3
 BACKENDS = ["reference", pytest.param("cpu", marks=pytest.mark.compiled)]
 
 
@@ -19,21 +17,6 @@ def loss(layer: Layer, given: Problem) -> float:
     layer.params = given.params
     trace = layer.forward(given.x, given.state, given.lengths)
     return np.sum(given.d_h * trace.h) + sum(np.sum(d * trace.state[name]) for name, d in given.d_state.items())
-
-
-def differences(value: Callable[[np.ndarray], float], array: np.ndarray) -> np.ndarray:
-    """Return d value / d array by Richardson's extrapolation of central differences: an error of order STEP^4."""
-    derivative = np.empty_like(array)
-    for at in np.ndindex(array.shape):
-
-        def central(step: float, at: tuple[int, ...] = at) -> float:
-            up, down = array.copy(), array.copy()
-            up[at] += step
-            down[at] -= step
-            return (value(up) - value(down)) / (2 * step)
-
-        derivative[at] = (4 * central(STEP / 2) - central(STEP)) / 3
-    return derivative
 
 
 @pytest.mark.parametrize("lengths", [False, True])

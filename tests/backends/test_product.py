@@ -22,10 +22,14 @@ product = kernel(run_product)
 def random_matrices(rows: int, depth: int, columns: int, dtype: np.dtype) -> list[np.ndarray]:
     """Return A, B and C of whole numbers, so that float32 is exact but for the division by three."""
     rng = np.random.default_rng(0)
-    return [rng.integers(-9, 9, shape).astype(dtype) / 3 for shape in ((rows, depth), (depth, columns), (rows, columns))]
+    return [
+        rng.integers(-9, 9, shape).astype(dtype) / 3 for shape in ((rows, depth), (depth, columns), (rows, columns))
+    ]
 
 
-def check(rows: int, depth: int, vectors: int, dtype: np.dtype, panel: int | None, *, transposed: bool, plain: bool) -> None:
+def check(
+    rows: int, depth: int, vectors: int, dtype: np.dtype, panel: int | None, *, transposed: bool, plain: bool
+) -> None:
     tile = tile_for(dtype, panel)
     columns = vectors * len(tile.lane)
     a, b, c = random_matrices(rows, depth, columns, dtype)

@@ -27,9 +27,7 @@ def minimal_forward(z: Scalars, state: Scalars) -> tuple[Scalars, Scalars]:
     return (mixed(state[0], n, f),), (f, n)
 
 
-def minimal_backward(
-    d_state: Scalars, state: Scalars, previous: Scalars, saved: Scalars
-) -> tuple[Scalars, Scalars]:
+def minimal_backward(d_state: Scalars, state: Scalars, previous: Scalars, saved: Scalars) -> tuple[Scalars, Scalars]:
     f, n = saved
     d_f = d_state[0] * (n - previous[0]) * sigmoid_slope(f)
     return (d_f, d_state[0] * f * tanh_slope(n)), (d_state[0] * (1.0 - f),)
@@ -39,9 +37,7 @@ def minimal_operand(z: Scalars, state: Scalars) -> Scalar:
     return sigmoid(z[FORGET]) * state[0]
 
 
-def minimal_operand_backward(
-    d_operand: Scalar, previous: Scalars, saved: Scalars
-) -> tuple[Scalar, Scalars, Scalars]:
+def minimal_operand_backward(d_operand: Scalar, previous: Scalars, saved: Scalars) -> tuple[Scalar, Scalars, Scalars]:
     f = saved[FORGET]
     return f * previous[0], (d_operand * previous[0] * sigmoid_slope(f), 0.0), (d_operand * f,)
 
@@ -64,7 +60,8 @@ def hard_sigmoid(x: Scalar) -> Scalar:
 
 
 def hard_sigmoid_slope(y: Scalar) -> Scalar:
-    return where(y > 0.0, where(1.0 > y, 0.25 + 0.0 * y, 0.0), 0.0 * y)
+    below = 1.0 > y  # noqa: SIM300 - a number may stand on either side
+    return where(y > 0.0, where(below, 0.25 + 0.0 * y, 0.0), 0.0 * y)
 
 
 def magnitude(x: Scalar) -> Scalar:
@@ -127,7 +124,10 @@ def hard_step(params: Arrays, x: np.ndarray, state: Arrays) -> Arrays:
     return {"h": soft(m), "m": m}
 
 
-CUSTOM = [pytest.param(MINIMAL_GATED_UNIT, minimal_step, id="late"), pytest.param(HARD_MEMORY, hard_step, id="separate")]
+CUSTOM = [
+    pytest.param(MINIMAL_GATED_UNIT, minimal_step, id="late"),
+    pytest.param(HARD_MEMORY, hard_step, id="separate"),
+]
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])

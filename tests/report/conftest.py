@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
+from rnnbench.report import page
 from rnnbench.report.document import Document, compose
+from rnnbench.report.figures.base import Drawing
 from rnnbench.sweeps.store import Results
 
-SLOPES = {  # nats per step: (cell, initialization, gain, gate bias) at hidden 64
-    ("rnn", "orthogonal", 0.5, 0.0): -0.705,
-    ("rnn", "orthogonal", 0.9, 0.0): -0.136,
-    ("rnn", "orthogonal", 1.1, 0.0): -0.032,
-    ("rnn", "orthogonal", 1.5, 0.0): +0.055,
-    ("rnn", "uniform", 1.0, 0.0): -0.477,
+SLOPES: dict[
+    tuple[str, str, float, float | None], float
+] = {  # nats per step: (cell, initialization, gain, gate bias, which an RNN has none of) at hidden 64
+    ("rnn", "orthogonal", 0.5, None): -0.705,
+    ("rnn", "orthogonal", 0.9, None): -0.136,
+    ("rnn", "orthogonal", 1.1, None): -0.032,
+    ("rnn", "orthogonal", 1.5, None): +0.055,
+    ("rnn", "uniform", 1.0, None): -0.477,
     ("lstm", "uniform", 1.0, 0.0): -0.459,
     ("lstm", "orthogonal", 1.0, 0.0): -0.294,
     ("lstm", "orthogonal", 1.0, 1.0): -0.040,
@@ -73,10 +78,15 @@ class Run:
         return frame.astype({"index": "Int64", "value": "float64"})
 
 
-def add_gradient_decay(run: Run, seeds: int = 5, data: tuple[str, ...] = ("sequential_digits",)) -> None:
-    lags = np.arange(0, 201, 4)
+def add_gradient_decay(
+    run: Run,
+    seeds: int = 5,
+    data: tuple[str, ...] = ("sequential_digits",),
+    cells: tuple[str, ...] = ("rnn", "lstm", "gru"),
+) -> None:
+    lags = np.arange(0, 201, 8)
     for (cell, initialization, gain, bias), slope in SLOPES.items():
-        for where in data:
+        for where in data if cell in cells else ():
             for seed in range(seeds):
                 rng = np.random.default_rng([seed, int(abs(slope) * 1e4)])
                 own = slope * (1 + 0.05 * rng.normal())
@@ -93,7 +103,7 @@ def add_gradient_decay(run: Run, seeds: int = 5, data: tuple[str, ...] = ("seque
                 ):
                     run.add(key, f"log_gradient_norm{suffix}", "nat", *zip(lags.tolist(), values, strict=True))
                 if initialization == "orthogonal" and cell != "gru":
-                    rate = np.log(gain) if cell == "rnn" else -np.log1p(np.exp(-bias))
+                    rate = np.log(gain) if bias is None else -np.log1p(np.exp(-bias))
                     run.add(key, "log_theory", "nat", *((int(lag), rate * lag) for lag in lags))
                 run.add(key, "decay_slope", "nat/step", (None, own))
                 run.add(key, "half_life", "step", (None, -np.log(2) / own if own < 0 else np.nan))
@@ -113,6 +123,7 @@ def add_training(run: Run, seeds: int = 5, task: str = "adding", lengths: tuple[
                 key = run.trial(
                     "training", task=task, cell=cell, hidden=64, length=length, batch=32, steps=6000,
                     optimizer="adam", learning_rate=0.003, clip_norm=1.0, seed=seed,
+                    gate_bias=None if cell == "rnn" else 1.0,
                 )  # fmt: skip
                 steps = np.arange(0, 6001, 200)
                 progress = 1 / (1 + np.exp(-(steps - learned_at) / (0.08 * min(learned_at, 6000))))
@@ -122,9 +133,13 @@ def add_training(run: Run, seeds: int = 5, task: str = "adding", lengths: tuple[
                     score = np.minimum(0.1 + (top - 0.1) * progress * noise**0.1, 1.0)
                 else:
                     score = baseline * 10 ** (-3.0 * progress) * noise
-                solved = not better and score[-1] < baseline / 100
+                below = np.flatnonzero(score < baseline / 100)
+                solved = not better and len(below) > 0
+                if solved:  # training stops here
+                    steps, score, noise = (values[: below[0] + 1] for values in (steps, score, noise))
                 run.add(key, "evaluation_score", unit, *zip(steps.tolist(), score, strict=True))
                 run.add(key, "gradient_norm", "1", *((int(s), 0.8 * n) for s, n in zip(steps, noise, strict=True)))
+                run.add(key, "fraction_clipped", "1", (None, len(cell) / 10))
                 run.add(key, "baseline_score", unit, (None, baseline))
                 run.add(key, "score_higher_is_better", "1", (None, float(better)))
                 run.add(key, "final_score", unit, (None, score[-1]))
@@ -132,17 +147,10 @@ def add_training(run: Run, seeds: int = 5, task: str = "adding", lengths: tuple[
                 if not better:
                     run.add(key, "solved_threshold", unit, (None, baseline / 100))
                     run.add(key, "solved", "1", (None, float(solved)))
-                    run.add(
-                        key,
-                        "steps_to_solve",
-                        "step",
-                        (None, steps[score < baseline / 100][0] if solved else np.nan),
-                    )
+                    run.add(key, "steps_to_solve", "step", (None, steps[-1] if solved else np.nan))
 
 
-def add_throughput(
-    run: Run, hidden: tuple[int, ...] = (32, 64, 128, 256, 512), lengths: tuple[int, ...] = (32, 128, 512)
-) -> None:
+def add_throughput(run: Run, hidden: tuple[int, ...] = (32, 128, 512), lengths: tuple[int, ...] = (32, 128)) -> None:
     shapes = [(size, 128) for size in hidden] + [(128, length) for length in lengths if length != 128]
     gates = {"rnn": 1, "lstm": 4, "gru": 3}
     for cell in gates:
@@ -170,6 +178,20 @@ def full_run() -> Run:
     run = Run(
         sweep={
             "name": "what-vanishes",
+            "sweep": [
+                {
+                    "probe": "gradient_decay",
+                    "title": "How fast gradients fade",
+                    "axes": {"cell": ["rnn", "lstm", "gru"], "seed": [0, 1, 2]},
+                    "together": {"initialization": ["orthogonal", "uniform"], "gain": [0.9, 1.0]},
+                    "fixed": {"data": "sequential_digits", "length": 200},
+                },
+                {
+                    "probe": "training",
+                    "axes": {"length": [50, 200]},
+                    "fixed": {"task": "adding", "bidirectional": False},
+                },
+            ],
             "title": "What vanishes, what a gate changes, and what it costs",
             "description": "Gradient decay at initialisation, two tasks, and the speed of three cells.\n\n"
             "All numbers of this run are made up, for looking at the page.",
@@ -205,6 +227,32 @@ def results() -> Results:
 @pytest.fixture(scope="session")
 def document(results: Results) -> Document:
     return compose(results)
+
+
+@pytest.fixture(scope="session")
+def pages(document: Document) -> tuple[str, dict[str, Figure]]:
+    """The page of the full run, and every figure that was drawn for it by name."""
+    figures: dict[str, Figure] = {}
+
+    def keeping(drawing: Drawing) -> Drawing:
+        def paint() -> Figure:
+            figures[drawing.name] = drawing.paint()
+            return figures[drawing.name]
+
+        return replace(drawing, paint=paint)
+
+    sections = [replace(part, drawings=[keeping(drawing) for drawing in part.drawings]) for part in document.sections]
+    return page.render(replace(document, sections=sections)), figures
+
+
+@pytest.fixture(scope="session")
+def html(pages: tuple[str, dict[str, Figure]]) -> str:
+    return pages[0]
+
+
+@pytest.fixture(scope="session")
+def drawn(pages: tuple[str, dict[str, Figure]]) -> dict[str, Figure]:
+    return pages[1]
 
 
 @pytest.fixture

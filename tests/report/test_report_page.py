@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -16,6 +17,7 @@ from rnnbench import report
 from rnnbench.errors import InputError
 from rnnbench.report import files, page, terminal, wording
 from rnnbench.report.document import compose
+from rnnbench.report.tables import Column, Table
 from rnnbench.sweeps.store import Results
 
 
@@ -44,14 +46,10 @@ class Elements(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def html(document) -> str:
-    return page.render(document)
-
-
-@pytest.fixture(scope="module")
 def small(build) -> Results:
     """The rows of one figure."""
-    return build("training", seeds=1, lengths=(50,))
+    results = build("training", seeds=1, lengths=(50,))
+    return replace(results, measurements=results.measurements.query("quantity != 'gradient_norm'"))
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +77,7 @@ def test_ids_are_unique_and_every_reference_has_its_id(html, elements):
     references = set(re.findall(r'(?:href="|url\()#([^")]+)', html))
     described = {a["aria-describedby"] for _, a in elements.found if "aria-describedby" in a}
     assert references | described <= set(ids)
-    assert len(described) == 6
+    assert len(described) == 8
 
 
 def test_headings_step_down_one_level_at_a_time(elements):
@@ -91,14 +89,14 @@ def test_headings_step_down_one_level_at_a_time(elements):
 
 def test_figures_are_images_with_a_name_and_a_description(elements):
     images = [attributes for tag, attributes in elements.found if tag == "svg"]
-    assert len(images) == 6
+    assert len(images) == 8
     assert all(image["role"] == "img" and image["aria-label"] and "viewbox" in image for image in images)
 
 
 def test_tables_have_captions_and_units_in_their_headings(html, elements):
     tags = [tag for tag, _ in elements.found]
     assert tags.count("table") == tags.count("caption") > 8
-    for heading in ("slope, mean ± sd", "final score, mean ± sd", "arithmetic"):
+    for heading in ("slope, mean ± sd", "final score ± sd", "arithmetic"):
         assert re.search(rf'{re.escape(heading)} <span class="unit">\([^<]+\)</span>', html)
 
 
@@ -144,34 +142,58 @@ def test_final_scores_in_the_table_are_those_of_the_rows(document, results):
     scores = values["final_score"][trials["key"]].to_numpy()
     row = next(row for row in table.rows if row[:2] == ["GRU", "200"])
     cells = dict(zip([c.title for c in table.columns], row, strict=True))
-    assert cells["seeds"] == "5"
-    assert cells["final score, mean ± sd"] == wording.mean_and_deviation(np.mean(scores), np.std(scores, ddof=1))
+    assert "seeds: 5; baseline (mse): 0.167" in table.note
+    assert cells["final score ± sd"] == wording.mean_and_deviation(np.mean(scores), np.std(scores, ddof=1))
     low, high = stats.ttest_1samp(scores, 0).confidence_interval(0.95)
-    assert cells["95 % interval of the mean"] == f"{low:.6f} to {high:.6f}"
-    assert cells["baseline"] == "0.167"
+    assert cells["95 % interval"] == f"{low:.2g} to {high:.2g}"
     solved = int(values["solved"][trials["key"]].sum())
     assert cells["solved"] == f"{solved} of 5" == "5 of 5"
     z = stats.norm.ppf(0.975)  # Wilson 1927, at k = n: the lower end is n / (n + z²)
-    assert cells["95 % interval of the rate"] == f"{100 * 5 / (5 + z * z):.0f} to 100"
-    assert cells["median time to solve"] == f"{values['steps_to_solve'][trials['key']].median():,.0f}"
+    assert cells["solved, 95 % interval"] == f"{100 * 5 / (5 + z * z):.0f} to 100"
+    assert cells["time to solve, median"] == f"{values['steps_to_solve'][trials['key']].median():,.0f}"
 
 
 def test_a_task_that_cannot_be_solved_has_no_such_columns(document):
     section = next(s for s in document.sections if s.title == "Training")
     solved = [[c.title for c in table.columns if "solve" in c.title] for table in section.tables]
-    assert solved == [["solved", "median time to solve"], []]
+    assert solved == [["solved", "solved, 95 % interval", "time to solve, median"], []]
 
 
 def test_half_lives_in_the_table_are_those_of_the_rows(document, results):
     section = next(s for s in document.sections if s.title == "Gradient decay")
     (table,) = section.tables
-    trials = results.trials.query("cell == 'lstm' and gate_bias == 1")
+    trials = results.trials.query("probe == 'gradient_decay' and cell == 'lstm' and gate_bias == 1")
     values = results.measurements.query("quantity == 'half_life'").set_index("key")["value"][trials["key"]]
     row = next(row for row in table.rows if row[:4] == ["LSTM", "orthogonal", "1", "1"])
-    assert row[5] == f"{values.median():.1f}"
-    assert row[6] == f"{values.min():.1f} to {values.max():.1f}"
-    grown = [row for row in table.rows if row[7] != "0"]
-    assert [row[5:8] for row in grown] == [["–", "–", "3"]] * 2
+    assert row[4] == f"{values.median():.1f}"
+    assert row[5] == f"{values.min():.1f} to {values.max():.1f}"
+    grown = [row for row in table.rows if row[6] != "0"]
+    assert [row[4:7] for row in grown] == [["–", "–", "3"]] * 2
+    assert {row[3] for row in table.rows if row[0] == "RNN"} == {"–"}, "an RNN has no gate bias"
+
+
+def test_each_section_of_the_sweep_says_what_was_asked(document):
+    first, second = document.asked
+    assert first.caption == "How fast gradients fade (gradient decay)"
+    assert [row[0] for row in first.rows] == ["cell", "initialization, gain", "seed"]
+    assert first.rows[1][2] == "orthogonal, gain 0.9; uniform, gain 1"
+    assert first.note == "Held fixed: data sequential digits, length 200."
+    assert (second.caption, len(second.rows)) == ("Training", 1)
+    assert second.note == "Held fixed: task adding, bidirectional no."
+
+
+def test_without_a_sweep_what_was_asked_is_read_from_the_trials(small):
+    (table,) = compose(small).asked
+    assert [(row[0], row[2]) for row in table.rows] == [("cell", "RNN, LSTM, GRU")]
+    assert "gate bias 1" in table.note
+
+
+def test_a_condensed_table_keeps_every_value():
+    columns = [Column("cell", numeric=False), Column("speed", "m/s"), Column("seeds"), Column("nothing")]
+    table = Table("", columns, [["RNN", "1", "3", "–"], ["GRU", "2", "3", "–"]], "Before.").condensed()
+    assert [column.title for column in table.columns] == ["cell", "speed"]
+    assert table.rows == [["RNN", "1"], ["GRU", "2"]]
+    assert table.note == "Before. In every row: seeds: 3."
 
 
 def test_speeds_in_the_table_are_those_of_the_rows(document, results):
@@ -244,7 +266,7 @@ def test_files_are_written_whole_in_every_format(small, tmp_path):
     on_disk = {path for path in tmp_path.rglob("*") if path.is_file()}
     assert on_disk == set(written)
     before = {path: path.read_bytes() for path in written}
-    files.write(small, tmp_path, ("svg", "pdf"))
+    files.write(small, tmp_path, ("pdf",))
     assert {path: path.read_bytes() for path in written} == before
 
 

@@ -27,7 +27,7 @@ class ThroughputHidden(ScalingPlot):
         gemm = next((name for name in GEMM_RATES if name in frame), "")
         if gemm and "flop_rate" in frame:
             frame["percent"] = 100 * frame["flop_rate"] / frame[gemm]
-        names = rows.varying(frame)
+        names = rows.distinct(frame)
         quantities = {
             "median_time": (Column("time, median", "ms"), 1e3),
             "sequence_step_rate": (Column("speed", "sequence-steps/s"), 1.0),
