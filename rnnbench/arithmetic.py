@@ -35,7 +35,7 @@ def sigmoid(x: Scalar) -> Scalar:
 
 def relu(x: Scalar) -> Scalar:
     """Return max(x, 0), and NaN for NaN. Complex numbers are ordered by their real part first, as in NumPy."""
-    return where(x < 0.0, 0.0 * x, x)
+    return where(x < 0.0, 0.0, x)
 
 
 def tanh_slope(y: Scalar) -> Scalar:
@@ -50,4 +50,4 @@ def sigmoid_slope(y: Scalar) -> Scalar:
 
 def relu_slope(y: Scalar) -> Scalar:
     """Return d relu(x)/dx for y = relu(x): 1 where y > 0, else 0."""
-    return where(y > 0.0, 1.0 + 0.0 * y, 0.0 * y)
+    return where(y > 0.0, 1.0, y)

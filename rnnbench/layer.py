@@ -20,6 +20,12 @@ def _checked_size(name: str, value: int) -> int:
     return int(value)
 
 
+def _checked_dtype(dtype: str | np.dtype) -> np.dtype:
+    if str(getattr(dtype, "__name__", dtype)) not in ("float32", "float64"):
+        raise InputError(f"dtype is {dtype}; expected float32 or float64")
+    return np.dtype(dtype)
+
+
 class Layer:
     """One recurrent layer in one direction: parameters, forward and backward.
 
@@ -47,9 +53,7 @@ class Layer:
         self.backend = backends.get(backend)
         self.input_size = _checked_size("input_size", input_size)
         self.hidden_size = _checked_size("hidden_size", hidden_size)
-        self.dtype = np.dtype(dtype)
-        if self.dtype not in (np.float32, np.float64):
-            raise InputError(f"dtype is {self.dtype}; expected float32 or float64")
+        self.dtype = _checked_dtype(dtype)
         rng = np.random.default_rng(seed)
         params = initialize(self.cell, input_size, hidden_size, rng, initialization, gain, gate_bias)
         self.params: Arrays = {name: value.astype(self.dtype) for name, value in params.items()}

@@ -30,7 +30,7 @@ assert list(results.trials["status"]) == ["ok"] * 5, results.trials["reason"].to
 norms = results.measurements.query("quantity == 'relative_state_norm'")["value"]
 assert len(norms) == 4 * 9 and norms.between(0, 1, inclusive="neither").all()
 page = report.write(results.path)[0].read_text()
-assert 'id="state_norm"' in page and "After 9 steps the largest state is that of" in page
+assert 'id="state_norm"' in page and "After 9 steps RNN has the largest state" in page
 assert bytes(datasets.get("unicode_names").load().characters).startswith(b"SPACE\\nEXCLAMATION MARK\\n")
 """
 
@@ -68,7 +68,8 @@ def test_a_sweep_and_a_report_use_them(tree: Path) -> None:
 
 
 def test_the_contract_tests_find_and_pass_them(tree: Path) -> None:
-    names = "ugrnn or parity or unicode_names or state_norm or strict"
+    names = ("ugrnn", "parity", "unicode_names", "state_norm", "strict")
+    chosen = f"({' or '.join(names)}) and not rows"  # uncompiled, the rows of a probe at its usual size take minutes
     suites = (
         "cells/test_cell_contract.py",
         "tasks/test_task_contract.py",
@@ -76,6 +77,6 @@ def test_the_contract_tests_find_and_pass_them(tree: Path) -> None:
         "probes/test_probe_contract.py",
         "backends/test_backend_errors.py",
     )
-    printed = python(tree, "-m", "pytest", "-v", "-k", names, *(f"tests/{suite}" for suite in suites))
-    for name in names.split(" or "):
+    printed = python(tree, "-m", "pytest", "-v", "-k", chosen, *(f"tests/{suite}" for suite in suites))
+    for name in names:
         assert re.search(rf"\[.*{name}.*\] PASSED", printed), f"no contract test ran for {name}"

@@ -88,6 +88,9 @@ def check_shapes(
         raise ShapeError(f"x {x.shape} has {features} features, the layer expects {input_size}")
     if steps < 1 or batch < 1:
         raise ShapeError(f"x has shape {x.shape}; expected at least one step and one sequence")
+    for name in state:
+        if name not in cell.states:
+            raise InputError(f"state has '{name}'; a {cell.name} has the states {', '.join(cell.states)}")
     for name in cell.states:
         if name not in state:
             raise InputError(f"state lacks '{name}'; a {cell.name} has the states {', '.join(cell.states)}")
@@ -96,11 +99,21 @@ def check_shapes(
     if lengths is not None:
         if lengths.shape != (batch,):
             raise ShapeError(f"lengths has shape {lengths.shape}; expected (B,) = {(batch,)}")
+        if not np.issubdtype(lengths.dtype, np.integer):
+            raise InputError(f"lengths are {lengths.dtype}; expected integers")
         if lengths.min() < 1 or lengths.max() > steps:
             raise InputError(
                 f"lengths lie in [{lengths.min()}, {lengths.max()}]; expected [1, {steps}], the steps of x"
             )
     return steps, batch, features, hidden
+
+
+def without_padding(x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
+    """Return (T, B, ...) with zeros past each sequence's length, whatever was there, NaN included."""
+    if lengths is None:
+        return x
+    running = np.arange(len(x))[:, None] < lengths
+    return np.where(running[:, :, None], x, np.zeros((), x.dtype))
 
 
 def check_gradient_shapes(trace: Trace, d_h: np.ndarray, d_state: Arrays) -> None:

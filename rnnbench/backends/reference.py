@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnnbench.backends.base import Arrays, Backend, Gradients, Trace, check_gradient_shapes, check_shapes
+from rnnbench.backends.base import (
+    Arrays,
+    Backend,
+    Gradients,
+    Trace,
+    check_gradient_shapes,
+    check_shapes,
+    without_padding,
+)
 from rnnbench.cells.base import Cell
 
 
@@ -22,6 +30,7 @@ class Reference(Backend):
         params = {name: np.asarray(value, np.float64) for name, value in params.items()}
         x = np.asarray(x, np.float64)
         steps, batch, _, hidden = check_shapes(cell, params, x, state, lengths)
+        x = without_padding(x, lengths)
         states = np.empty((steps + 1, len(cell.states), batch, hidden))
         states[0] = [state[name] for name in cell.states]
         saved = np.zeros((steps, len(cell.saved), batch, hidden))
@@ -33,7 +42,7 @@ class Reference(Backend):
             if kept:
                 saved[t] = kept
         return Trace(
-            h=states[1:, 0] * running[:, :, None],
+            h=without_padding(states[1:, 0], lengths),
             state=dict(zip(cell.states, states[steps].copy(), strict=True)),
             cell=cell,
             params=params,
@@ -57,6 +66,7 @@ class Reference(Backend):
         states, saved = trace.tape["states"], trace.tape["saved"]
         steps, batch, hidden = trace.h.shape
         running = running_steps(steps, batch, trace.lengths)
+        d_h = without_padding(d_h, trace.lengths)
         d_x = np.zeros_like(x)
         d_params = {name: np.zeros_like(value) for name, value in params.items()}
         sequence = np.empty((len(cell.states), steps, batch, hidden))
@@ -64,13 +74,13 @@ class Reference(Backend):
         delta = np.array([d_state.get(name, zero) for name in cell.states], np.float64)
         for t in reversed(range(steps)):
             alive = running[t, :, None]
-            delta[0] += d_h[t] * alive
+            delta[0] += d_h[t]
             sequence[:, t] = delta
             z_part, state_part = cell.backward_element(
                 tuple(delta), tuple(states[t + 1]), tuple(states[t]), tuple(saved[t])
             )
-            d_z = np.stack([np.broadcast_to(value, zero.shape) * alive for value in z_part])
-            before = np.stack([np.broadcast_to(value, zero.shape) * alive for value in state_part])
+            d_z = np.stack([np.where(alive, value, zero) for value in z_part])
+            before = np.stack([np.where(alive, value, zero) for value in state_part])
             before += products_backward(cell, params, d_z, x[t], states[t], saved[t], d_params, d_x[t])
             delta = np.where(alive, before, delta)
         return Gradients(

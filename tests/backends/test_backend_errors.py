@@ -104,3 +104,14 @@ def test_lengths_may_be_a_list(layer: Layer, convert: Callable) -> None:
     trace = layer.forward(np.ones(GOOD["x"]), lengths=lengths)
     assert not trace.h[2:, 0].any()
     assert trace.h[2:, 1].all()
+
+
+def test_a_state_that_the_cell_does_not_have(layer: Layer) -> None:
+    x = np.zeros((2, 1, layer.input_size))
+    with pytest.raises(InputError, match=r"state has 'cc'; a .* has the states"):
+        layer.forward(x, layer.zero_state(1) | {"cc": np.zeros((1, layer.hidden_size))})
+
+
+def test_lengths_that_are_no_integers(layer: Layer) -> None:
+    with pytest.raises(InputError, match="lengths are float64; expected integers"):
+        layer.forward(np.zeros((2, 1, layer.input_size)), lengths=np.array([1.5]))

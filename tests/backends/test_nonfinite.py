@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from oracles.equations import Problem
@@ -81,3 +83,22 @@ def test_backward_never_reads_padding(cell: str, backend: str, content: float) -
     _, found = run(layer, fill_padding(given, content))
     _, expected = run(layer, given)
     assert largest_error(flat_gradients(found), flat_gradients(expected)) <= 1e-14
+
+
+def test_memory_that_was_never_written_is_never_read(cell: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = problem(cell, **SIZES, lengths=True)
+    layer = layer_for(given, backend)
+    expected_trace, expected = run(layer, given)
+    plain = np.empty
+
+    def poisoned(*arguments: Any, **options: Any) -> np.ndarray:
+        array = plain(*arguments, **options)
+        if array.dtype.kind == "f":
+            array.fill(np.nan)
+        return array
+
+    monkeypatch.setattr(np, "empty", poisoned)
+    trace, gradients = run(layer, given)
+    monkeypatch.undo()
+    assert largest_error(flat_trace(trace), flat_trace(expected_trace)) == 0
+    assert largest_error(flat_gradients(gradients), flat_gradients(expected)) == 0

@@ -159,3 +159,42 @@ def test_a_layer_takes_the_cell_itself() -> None:
         "W_hh": (3, 6),
         "b_h": (6,),
     }
+
+
+def leaky(rate: float) -> Cell:
+    """A cell made by a factory, with a helper and a number of its closure: h' = (1-a) h + a tanh(z)."""
+
+    def blend(old: Scalar, new: Scalar) -> Scalar:
+        return old + rate * (new - old)
+
+    def forward(z: Scalars, state: Scalars) -> tuple[Scalars, Scalars]:
+        n = tanh(z[0])
+        return (blend(state[0], n),), (n,)
+
+    def backward(d_state: Scalars, state: Scalars, previous: Scalars, saved: Scalars) -> tuple[Scalars, Scalars]:
+        return (rate * d_state[0] * tanh_slope(saved[0]),), ((1.0 - rate) * d_state[0],)
+
+    return Cell("leaky", "h' = (1-a) h + a tanh(z)", ("hidden",), forward, backward, saved=("candidate",))
+
+
+def test_cells_of_a_factory_keep_their_own_constants() -> None:
+    x = np.random.default_rng(0).standard_normal((5, 2, 3))
+    found = []
+    for rate in (0.5, 0.1):
+        traces = [Layer(leaky(rate), 3, 4, "float64", backend).forward(x) for backend in ("cpu", "reference")]
+        np.testing.assert_allclose(traces[0].h, traces[1].h, rtol=1e-13, atol=1e-15)
+        found.append(traces[0].h)
+    assert abs(found[0] - found[1]).max() > 0.01
+
+
+def test_a_cell_whose_source_cannot_be_read_runs_too() -> None:
+    names: dict = {"tanh": tanh, "tanh_slope": tanh_slope, "__name__": "typed_in"}
+    exec(
+        "def forward(z, state):\n    return (tanh(z[0]),), ()\n"
+        "def backward(d_state, state, previous, saved):\n    return (d_state[0] * tanh_slope(state[0]),), (0.0,)\n",
+        names,
+    )
+    cell = Cell("typed_in", "the vanilla RNN, typed at a prompt", ("hidden",), names["forward"], names["backward"])
+    x = np.random.default_rng(0).standard_normal((5, 2, 3))
+    typed, shipped = (Layer(kind, 3, 4, "float64") for kind in (cell, "rnn"))
+    np.testing.assert_array_equal(typed.forward(x).h, shipped.forward(x).h)

@@ -55,9 +55,7 @@ def counted(mask):
     return [(t, b) for t in range(T) for b in range(B) if mask is None or mask[t, b]]
 
 
-masks = pytest.mark.parametrize(
-    "mask", [None, np.random.default_rng(2).random((T, B)) < 0.5], ids=["all", "some"]
-)
+masks = pytest.mark.parametrize("mask", [None, np.random.default_rng(2).random((T, B)) < 0.5], ids=["all", "some"])
 
 
 @masks
@@ -78,9 +76,7 @@ def test_cross_entropy_equals_a_slow_one(outputs, classes, mask):
 @masks
 def test_mean_squared_error_equals_a_slow_one(outputs, mask):
     targets = np.random.default_rng(3).normal(size=outputs.shape).astype(np.float32)
-    errors = [
-        (float(outputs[t, b, k]) - float(targets[t, b, k])) ** 2 for t, b in counted(mask) for k in range(K)
-    ]
+    errors = [(float(outputs[t, b, k]) - float(targets[t, b, k])) ** 2 for t, b in counted(mask) for k in range(K)]
     measured = mean_squared_error(outputs, targets, mask)
     assert measured == pytest.approx(math.fsum(errors) / len(errors), rel=1e-14)
 

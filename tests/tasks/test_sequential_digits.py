@@ -21,8 +21,7 @@ def label_of():
 def pixels(batch):
     """Return each image as 64 intensities from 0 to 16, in the order in which a network sees them."""
     return [
-        tuple(int(16 * value) for step in sequence for value in step)
-        for sequence in np.moveaxis(batch.inputs, 1, 0)
+        tuple(int(16 * value) for step in sequence for value in step) for sequence in np.moveaxis(batch.inputs, 1, 0)
     ]
 
 

@@ -9,7 +9,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from rnnbench.backends.base import Arrays, Backend, Gradients, Trace, check_gradient_shapes, check_shapes
+from rnnbench.backends.base import (
+    Arrays,
+    Backend,
+    Gradients,
+    Trace,
+    check_gradient_shapes,
+    check_shapes,
+    without_padding,
+)
 from rnnbench.backends.cpu.backward import BackwardArrays, Workspace
 from rnnbench.backends.cpu.forward import ForwardArrays, Sizes
 from rnnbench.backends.cpu.kernels import kernels
@@ -39,7 +47,7 @@ class Cpu(Backend):
         """See Backend.forward."""
         steps, batch, features, hidden = check_shapes(cell, params, x, state, lengths)
         layout = Layout(cell, hidden, checked_dtype(params))
-        x = np.ascontiguousarray(x, layout.dtype)
+        x = np.ascontiguousarray(without_padding(x, lengths), layout.dtype)
         sizes = Sizes(steps, batch, features, hidden, layout.blocks)
         states = self.allocate((len(cell.states), steps + 1, batch, layout.padded), layout.dtype)
         states[:, 0, :, hidden:] = 0
@@ -66,11 +74,8 @@ class Cpu(Backend):
 
         work = steps * batch * hidden * (features + hidden) * len(cell.gates)
         over_batch(run_rows, batch, work)
-        h = states[0, 1:, :, :hidden]
-        if lengths is not None:
-            h = h * (np.arange(steps)[:, None] < lengths)[:, :, None].astype(layout.dtype)
         return Trace(
-            h=h,
+            h=without_padding(states[0, 1:, :, :hidden], lengths),
             state={name: states[k, steps, :, :hidden].copy() for k, name in enumerate(cell.states)},
             cell=cell,
             params=params,

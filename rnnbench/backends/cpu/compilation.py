@@ -13,14 +13,13 @@ its cache key would hold the addresses of compiled functions and never match aga
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import FunctionType
+from types import CellType, FunctionType
 from typing import Any
 
 import llvmlite
@@ -111,14 +110,25 @@ def compile_element(function: Callable, replacements: Mapping[Any, Any], tag: st
     return inlined(_with_globals(function, names, tag))
 
 
+def _outside_names(function: FunctionType) -> dict[str, Any]:
+    """Return what a function's code can name from outside: its globals, and its closure's variables."""
+    names = {name: function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__}
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return names | {name: cell.cell_contents for name, cell in cells}
+
+
 def _called_functions(function: FunctionType) -> list[tuple[str, FunctionType]]:
-    """Return the plain Python functions among the global names in a function's code."""
-    found = ((name, function.__globals__.get(name)) for name in function.__code__.co_names)
-    return [(name, value) for name, value in found if isinstance(value, FunctionType)]
+    """Return the plain Python functions that a function's code names."""
+    return [(name, value) for name, value in _outside_names(function).items() if isinstance(value, FunctionType)]
 
 
 def _with_globals(function: FunctionType, names: Mapping[str, Any], tag: str) -> FunctionType:
-    copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__, function.__defaults__)
+    """Return a copy of a function for which the given names, global or of its closure, stand for other values."""
+    code = function.__code__
+    old = zip(code.co_freevars, function.__closure__ or (), strict=True)
+    closure = tuple(CellType(names[name]) if name in names else cell for name, cell in old)
+    replaced = {**function.__globals__, **names}
+    copy = FunctionType(code, replaced, function.__name__, function.__defaults__, closure)
     copy.__qualname__ = f"{function.__qualname__}.{tag}"
     copy.__module__ = function.__module__
     return copy
@@ -126,9 +136,26 @@ def _with_globals(function: FunctionType, names: Mapping[str, Any], tag: str) ->
 
 @cache
 def source_tag(*functions: Callable | None) -> str:
-    """Return 12 hex digits over the source of a cell's functions and of their module, which may be a user's file."""
-    texts = [inspect.getsource(inspect.getmodule(f) or f) + f.__qualname__ for f in functions if f is not None]
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
+    """Return 12 hex digits over the code of a cell's functions, and of all that they call and name, in any file."""
+    digest = hashlib.sha256()
+    for function in functions:
+        _hash_code(function, digest.update, set())
+    return digest.hexdigest()[:12]
+
+
+def _hash_code(value: Any, update: Callable[[bytes], None], seen: set[int]) -> None:
+    """Feed a function's bytecode and constants to `update`, then all that it names; of other values, the text."""
+    if not isinstance(value, FunctionType):
+        update(repr(value).encode() if isinstance(value, str | bytes | int | float | complex | tuple) else b"")
+        return
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    code = value.__code__
+    update(repr((value.__qualname__, code.co_code, code.co_names, code.co_consts, value.__defaults__)).encode())
+    for name, outside in sorted(_outside_names(value).items()):
+        update(name.encode())
+        _hash_code(outside, update, seen)
 
 
 def cache_statistics() -> dict[str, int]:

@@ -1,0 +1,100 @@
+"""Each operator of lanes against NumPy's, compiled, on equal, unequal and special numbers."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+
+from rnnbench.backends.cpu.compilation import kernel
+from rnnbench.backends.cpu.lanes import add, load, store, where
+from rnnbench.backends.cpu.target import target
+
+ONE, TWO = (0,), (0, 0)
+DTYPES = ["float32", "float64"]
+
+
+def run_operators(x, y, ones, out, lane):  # type: ignore[no-untyped-def]
+    """Write one result after the other, each as wide as x."""
+    width = len(lane)
+    a, b, one = load(x, 0, 0, lane, ONE)[0], load(y, 0, 0, lane, ONE)[0], load(ones, 0, 0, lane, ONE)[0]
+    store(out, 0 * width, 0, lane, (a + b,))
+    store(out, 1 * width, 0, lane, (a - b,))
+    store(out, 2 * width, 0, lane, (a * b,))
+    store(out, 3 * width, 0, lane, (a / b,))
+    store(out, 4 * width, 0, lane, (-a,))
+    store(out, 5 * width, 0, lane, (where(a < b, one, 0.0),))
+    store(out, 6 * width, 0, lane, (where(a <= b, one, 0.0),))
+    store(out, 7 * width, 0, lane, (where(a > b, one, 0.0),))
+    store(out, 8 * width, 0, lane, (where(a >= b, one, 0.0),))
+    store(out, 9 * width, 0, lane, (2.0 - a,))
+    store(out, 10 * width, 0, lane, (a / 3,))
+
+
+OPERATIONS = [operator.add, operator.sub, operator.mul, operator.truediv]
+COMPARISONS = [operator.lt, operator.le, operator.gt, operator.ge]
+run = kernel(run_operators)
+
+
+@cache
+def results(dtype: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a and b, each pair of some special numbers, and the results (11, pairs)."""
+    special = np.array([-np.inf, -1.5, -0.0, 0.0, 1.5, 3.0, np.inf, np.nan], dtype)
+    x, y = (grid.ravel() for grid in np.meshgrid(special, special))
+    lane = (0,) * target(np.dtype(dtype)).lanes
+    parts = []
+    for start in range(0, x.size, len(lane)):
+        part = slice(start, start + len(lane))
+        out = np.empty(11 * len(lane), dtype)
+        with np.errstate(all="ignore"):
+            run(x[part], y[part], np.ones(len(lane), dtype), out, lane)
+        parts.append(out.reshape(11, -1))
+    return x, y, np.concatenate(parts, axis=1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("row", "operation"), list(enumerate(OPERATIONS)))
+def test_arithmetic(row: int, operation: Callable, dtype: str) -> None:
+    x, y, found = results(dtype)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(found[row], operation(x, y))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("row", "comparison"), list(enumerate(COMPARISONS, start=5)))
+def test_comparisons(row: int, comparison: Callable, dtype: str) -> None:
+    x, y, found = results(dtype)
+    np.testing.assert_array_equal(found[row], comparison(x, y))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_negation_and_numbers_beside_lanes(dtype: str) -> None:
+    x, _, found = results(dtype)
+    np.testing.assert_array_equal(found[4], -x)
+    np.testing.assert_array_equal(np.signbit(found[4]), np.signbit(-x))
+    np.testing.assert_array_equal(found[9], 2 - x)
+    np.testing.assert_array_equal(found[10], x / np.dtype(dtype).type(3))
+
+
+def run_strides(x, y, lane):  # type: ignore[no-untyped-def]
+    """y[2], y[2 + stride] = two lanes of x from 1 on, then the first is added to once more."""
+    store(y, 2, len(lane) + 1, lane, load(x, 1, len(lane) + 3, lane, TWO))
+    add(y, 2, 0, lane, (0.5,))
+
+
+strides = kernel(run_strides)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_offsets_and_strides(dtype: str) -> None:
+    width = target(np.dtype(dtype)).lanes
+    x = np.arange(2.0 * width + 8, dtype=dtype)
+    y = np.full(2 * width + 8, -1, dtype)
+    strides(x, y, (0,) * width)
+    expected = np.full_like(y, -1)
+    expected[2 : 2 + width] = x[1 : 1 + width] + 0.5
+    expected[3 + width : 3 + 2 * width] = x[4 + width : 4 + 2 * width]
+    np.testing.assert_array_equal(y, expected)
