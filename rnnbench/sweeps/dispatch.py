@@ -44,6 +44,9 @@ _CONFIGURATION = {
     "distributed.worker.memory.terminate": 0.95,
     "distributed.worker.preload": ["rnnbench.sweeps.preload"],
     "distributed.admin.system-monitor.disk": False,
+    # Not Dask's own MALLOC_TRIM_THRESHOLD_: with it every step of a training run gives its arrays back to the system
+    # and faults them in again.
+    "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "MKL_NUM_THREADS": 1},
 }
 
 
