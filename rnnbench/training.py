@@ -62,8 +62,9 @@ def train(
     evaluation = task.evaluation(evaluation_rng, recipe.evaluation_size)
     for number in range(1, recipe.steps + 1):
         batch = task.sample(training_rng, recipe.batch)
-        loss = network.loss_and_gradient(batch.inputs, batch.targets, batch.mask, batch.lengths)
-        norm, clipped = clip(network.gradient, recipe)
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and reported
+            loss = network.loss_and_gradient(batch.inputs, batch.targets, batch.mask, batch.lengths)
+            norm, clipped = clip(network.gradient, recipe)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             yield Step(number, loss, norm, clipped, None)
             return

@@ -44,9 +44,9 @@ class TestEveryScheme:
         params, moved = (draw(cell, scheme=scheme, gate_bias=bias) for bias in (0.0, 3.0))
         added = moved.pop("b_h") - params.pop("b_h")
         assert largest_error(moved, params) == 0
-        keeps = {"lstm": 1, "gru": 1, "gru_reset_before": 1}.get(cell)
+        keeps = cells.get(cell).memory_gate
         gates = added.reshape(-1, HIDDEN)
-        for gate, values in enumerate(gates):
+        for gate, values in zip(cells.get(cell).gates, gates, strict=True):
             np.testing.assert_allclose(values, 3.0 if gate == keeps else 0.0, atol=1e-15)
 
 

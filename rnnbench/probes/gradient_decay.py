@@ -110,10 +110,12 @@ def log_norms(deltas: dict[str, np.ndarray]) -> Generator[Measurement, None, np.
 def fitted_line(curve: np.ndarray) -> Iterator[Measurement]:
     """Yield slope, half-life and R^2 of the least-squares line through the fitted lags of a curve by lag."""
     lags = np.arange(FIRST_FITTED_LAG, min(len(curve) - 1, LAST_FITTED_LAG) + 1)
-    slope = np.polynomial.Polynomial.fit(lags, curve[lags], 1).convert().coef[1]
+    slope, intercept = np.polyfit(lags, curve[lags], 1)
+    spread = np.square(curve[lags] - curve[lags].mean()).sum()
+    unexplained = np.square(curve[lags] - slope * lags - intercept).sum()
     yield Measurement("decay_slope", slope, "nat/step")
     yield Measurement("half_life", -math.log(2) / slope if slope < 0 else math.nan, "step")
-    yield Measurement("fit_r2", np.corrcoef(lags, curve[lags])[0, 1] ** 2, "1")
+    yield Measurement("fit_r2", 1 - unexplained / spread if spread > 0 else math.nan, "1")
     yield Measurement("fit_first_lag", lags[0], "step")
     yield Measurement("fit_last_lag", lags[-1], "step")
 

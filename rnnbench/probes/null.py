@@ -12,7 +12,7 @@ from rnnbench.probes.base import Measurement, Probe, ProbeParameters, Seeds
 class NullParameters(ProbeParameters):
     """The only axis is a number that tells trials apart."""
 
-    number: int = Field(default=0, ge=0, description="tells one null trial from the next")
+    trial_number: int = Field(default=0, ge=0, description="tells one null trial from the next")
 
 
 class Null(Probe):

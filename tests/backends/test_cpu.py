@@ -64,7 +64,7 @@ def test_agrees_with_the_reference(cell: str, dtype: str, sizes: Sizes) -> None:
     assert {value.dtype for value in results} == {np.dtype(dtype)}
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", equations.STEPS)
 def test_agrees_with_the_oracle(cell: str) -> None:
     given = problem(cell, steps=4, batch=2, inputs=2, hidden=3, lengths=True, seed=1)
     trace, gradients = run(layer_for(given, "cpu"), given)
