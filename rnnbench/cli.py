@@ -158,7 +158,9 @@ def info(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fal
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(soft_wrap=not sys.stdout.isatty())
+    if sys.stdout.isatty():
+        return Console()
+    return Console(soft_wrap=True, width=200)  # a file or a pipe: no line of a table needs to be broken
 
 
 def _check_run(path: Path) -> None:

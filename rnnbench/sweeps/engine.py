@@ -119,7 +119,8 @@ class _Run:
         self.folder.discard_temporary()
         todo = list(self.trials) if fresh else [trial for trial in self.trials if not self._is_finished(trial)]
         reused = len(self.trials) - len(todo)
-        provenance = describe_run(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]), source)
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        provenance = describe_run(command, source, self.folder.path)
         write_text(self.folder.sweep, self.sweep.to_toml())
         write_text(self.folder.keys, "".join(f"{trial.key}\n" for trial in self.trials))
         if todo or before is None:

@@ -22,14 +22,14 @@ _THREAD_VARIABLES = (
 )  # fmt: skip
 
 
-def describe_run(command: str, source: Path | None) -> dict[str, Any]:
-    """Return provenance at the start of a run; `source` is the sweep file, if the sweep came from one."""
+def describe_run(command: str, source: Path | None, results: Path) -> dict[str, Any]:
+    """Return provenance at the start of a run into the folder `results`; `source` is the sweep file, if any."""
     return {
         "schema_version": SCHEMA_VERSION,
         "command": command,
         "kernel_source_hash": kernel_source_hash(),
-        "package_git": git_state(Path(__file__)),
-        "sweep_git": git_state(source.resolve()) if source else None,
+        "package_git": git_state(Path(__file__), results),
+        "sweep_git": git_state(source.resolve(), results) if source else None,
         "load_average_at_start": list(psutil.getloadavg()),
         **describe_software(),
         "machine": describe_machine(),
@@ -74,16 +74,23 @@ def blas_libraries() -> list[dict[str, Any]]:
     return [{name: library[name] for name in wanted if name in library} for library in threadpool_info()]
 
 
-def git_state(path: Path) -> dict[str, Any] | None:
-    """Return commit and dirty flag of the git tree that tracks a file; None without one, or git."""
+def git_state(path: Path, results: Path) -> dict[str, Any] | None:
+    """Return commit and dirty flag of the git tree that tracks a file; None without one, or git.
+
+    What the run itself writes, below `results`, does not make the tree dirty.
+    """
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(path.parent), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
 
     try:
         git("ls-files", "--error-unmatch", path.name)
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+        top = Path(git("rev-parse", "--show-toplevel").strip())
+        changes = git("status", "--porcelain", "--untracked-files=all", "-z").split("\0")
+        changed = [top / entry[3:] for entry in changes if entry]
+        dirty = any(not file.is_relative_to(results.resolve()) for file in changed)
+        return {"commit": git("rev-parse", "HEAD").strip(), "dirty": dirty}
     except (OSError, subprocess.SubprocessError):
         return None
 

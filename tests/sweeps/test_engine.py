@@ -209,15 +209,18 @@ def test_git_state_is_that_of_a_tracked_file(tmp_path: Path) -> None:
         identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
         subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
 
-    path = tmp_path / "sweep.toml"
+    path, results = tmp_path / "sweep.toml", tmp_path / "results" / "x"
     path.write_text("name = 'x'")
-    assert provenance.git_state(path) is None
+    assert provenance.git_state(path, results) is None
     git("init")
-    assert provenance.git_state(path) is None
+    assert provenance.git_state(path, results) is None
     git("add", ".")
     git("commit", "-m", "sweep")
-    state = provenance.git_state(path)
+    state = provenance.git_state(path, results)
     assert state is not None
     assert (len(state["commit"]), state["dirty"]) == (40, False)
+    results.mkdir(parents=True)
+    (results / "report.html").touch()
+    assert provenance.git_state(path, results) == state
     path.write_text("name = 'y'")
-    assert provenance.git_state(path) == {"commit": state["commit"], "dirty": True}
+    assert provenance.git_state(path, results) == {"commit": state["commit"], "dirty": True}
