@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -229,6 +230,9 @@ def _print_tree(console: Console, description: dict[str, Any], indent: int = 0) 
 
 def main() -> None:
     """Run the command line; a mistake of the user's ends in one message and exit code 2, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without the signs used shows "?" in their place
     try:
         app()
     except InputError as error:
@@ -236,6 +240,9 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        typer.echo(f"error: {error.filename or 'a file'}: {error.strerror or error}", err=True)
+        sys.exit(1)
     except RuntimeError as error:
         from rnnbench.sweeps.folder import StorageError
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnbench.backends.base import Arrays
 from rnnbench.cells.base import Cell
+from rnnbench.errors import InputError
 from rnnbench.registry import lookup
 
 
@@ -58,6 +59,8 @@ def initialize(
     `gain` multiplies W_hh. `gate_bias` is added to the bias of the gate that keeps memory: the forget gate of an
     LSTM (Jozefowicz et al. 2015 recommend 1), the update gate of a GRU; a cell without such a gate ignores it.
     """
+    if not (np.isfinite(gain) and np.isfinite(gate_bias)):
+        raise InputError(f"gain is {gain}, gate_bias {gate_bias}; expected finite numbers")
     params = lookup("initialization", scheme, SCHEMES)(cell, cell.parameter_shapes(input_size, hidden_size), rng)
     params["W_hh"] *= gain
     if cell.memory_gate is not None:

@@ -15,9 +15,13 @@ from rnnbench.initialization import initialize
 
 
 def _checked_size(name: str, value: int) -> int:
-    if value < 1:
-        raise InputError(f"{name} is {value}; expected a whole number >= 1")
+    if not isinstance(value, int | np.integer) or value < 1:
+        raise InputError(f"{name} is {value!r}; expected a whole number >= 1")
     return int(value)
+
+
+def _as_arrays(state: Arrays | None) -> Arrays:
+    return {name: np.asarray(value) for name, value in (state or {}).items()}
 
 
 def _checked_dtype(dtype: str | np.dtype) -> np.dtype:
@@ -71,7 +75,7 @@ class Layer:
         x = np.asarray(x, self.dtype)
         if x.ndim != 3:
             raise ShapeError(f"x has shape {x.shape}; expected (T, B, I) with I = {self.input_size}")
-        state = self.zero_state(x.shape[1]) if state is None else state
+        state = self.zero_state(x.shape[1]) if state is None else _as_arrays(state)
         lengths = None if lengths is None else np.asarray(lengths)
         return self.backend.forward(self.cell, self.params, x, state, lengths)
 
@@ -93,7 +97,7 @@ class Layer:
         return self.backend.backward(
             trace,
             np.asarray(d_h),
-            d_state or {},
+            _as_arrays(d_state),
             state_sequence=state_sequence,
             input_gradient=input_gradient,
         )
@@ -173,6 +177,7 @@ class Stack:
         """Run x (T, B, I) through all layers; `state` holds (L*D, B, H) for each state. See Layer.forward."""
         x = np.asarray(x, self.dtype)
         lengths = None if lengths is None else np.asarray(lengths)
+        state = None if state is None else _as_arrays(state)
         self._check_state(state)
         traces: list[Trace] = []
         h = x
@@ -201,10 +206,9 @@ class Stack:
 
         The state sequence of a reverse direction is in the order of the input's steps, not of its own.
         """
-        d_state = d_state or {}
-        self._check_state(d_state or None)
-        if d_h is None:
-            d_h = np.zeros(trace.h.shape, self.dtype)
+        d_state = _as_arrays(d_state)
+        self._check_state(d_state)
+        d_h = np.zeros(trace.h.shape, self.dtype) if d_h is None else np.asarray(d_h)
         if d_h.shape != trace.h.shape:
             raise ShapeError(f"d_h has shape {d_h.shape}; expected that of h, {trace.h.shape}")
         found: list[Gradients | None] = [None] * len(self.layers)

@@ -7,7 +7,7 @@ import pkgutil
 from types import ModuleType
 from typing import TypeVar
 
-from rnnbench.errors import unknown_name
+from rnnbench.errors import InputError, unknown_name
 
 T = TypeVar("T")
 
@@ -40,7 +40,8 @@ def subclasses(package: str, kind: type[T]) -> dict[str, type[T]]:
 
 def lookup(kind: str, name: str, entries: dict[str, T]) -> T:
     """Return entries[name], or raise InputError that names the nearest known entry."""
-    try:
-        return entries[name]
-    except KeyError:
-        raise unknown_name(kind, name, entries) from None
+    if not isinstance(name, str):
+        raise InputError(f"{kind} is {name!r}; expected a name: {', '.join(sorted(entries))}")
+    if name not in entries:
+        raise unknown_name(kind, name, entries)
+    return entries[name]

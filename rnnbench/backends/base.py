@@ -16,7 +16,10 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass
 class Trace:
-    """What forward returns, and what backward needs of it."""
+    """What forward returns, and what backward needs of it.
+
+    Inputs and parameters are not copied: leave them as they are until backward has run.
+    """
 
     h: np.ndarray
     """(T, B, H): h_t of every step; zero where a sequence has ended."""
@@ -75,12 +78,27 @@ class Backend(ABC):
         """Say in one line how this backend would run such a layer, and why."""
 
 
+def check_parameters(cell: Cell, params: Arrays) -> tuple[int, int]:
+    """Return (I, H), or raise an error that names the parameter that is missing or has the wrong shape."""
+    needed = cell.parameter_shapes(1, 1)
+    if set(params) != set(needed):
+        raise InputError(f"parameters are {', '.join(sorted(params))}; a {cell.name} has {', '.join(sorted(needed))}")
+    if params["W_xh"].ndim != 2 or params["W_xh"].shape[1] % len(cell.gates):
+        raise ShapeError(f"W_xh has shape {params['W_xh'].shape}; expected (I, {len(cell.gates)}*H)")
+    input_size, hidden = params["W_xh"].shape[0], params["W_xh"].shape[1] // len(cell.gates)
+    for name, shape in cell.parameter_shapes(input_size, hidden).items():
+        if params[name].shape != shape:
+            raise ShapeError(
+                f"{name} has shape {params[name].shape}; expected {shape}, as W_xh has {params['W_xh'].shape}"
+            )
+    return input_size, hidden
+
+
 def check_shapes(
     cell: Cell, params: Arrays, x: np.ndarray, state: Arrays, lengths: np.ndarray | None
 ) -> tuple[int, int, int, int]:
     """Return (T, B, I, H), or raise an error that names both sides of what does not fit."""
-    input_size, width = params["W_xh"].shape
-    hidden = width // len(cell.gates)
+    input_size, hidden = check_parameters(cell, params)
     if x.ndim != 3:
         raise ShapeError(f"x has shape {x.shape}; expected (T, B, I) with I = {input_size}")
     steps, batch, features = x.shape

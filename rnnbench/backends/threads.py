@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from threadpoolctl import threadpool_limits
 
 from rnnbench.errors import InputError
 
-_threads: int | None = None
+_threads: ContextVar[int | None] = ContextVar("threads", default=None)
 
 
 def available_cores() -> int:
@@ -22,8 +23,9 @@ def available_cores() -> int:
 
 def thread_count() -> int:
     """Return the threads kernels use now: what `use_threads` set, else RNNBENCH_THREADS, else every core."""
-    if _threads is not None:
-        return _threads
+    chosen = _threads.get()
+    if chosen is not None:
+        return chosen
     text = os.environ.get("RNNBENCH_THREADS", "")
     if not text:
         return available_cores()
@@ -35,12 +37,11 @@ def thread_count() -> int:
 @contextmanager
 def use_threads(count: int) -> Iterator[None]:
     """Within the block, kernels and BLAS use `count` threads."""
-    global _threads
     if count < 1:
         raise InputError(f"threads is {count}; expected a whole number >= 1")
-    before, _threads = _threads, count
+    token = _threads.set(count)
     try:
         with threadpool_limits(limits=count):
             yield
     finally:
-        _threads = before
+        _threads.reset(token)

@@ -55,5 +55,6 @@ class InitializedParameters(LayerParameters):
     @classmethod
     def _no_gate_no_bias(cls, values: Any) -> Any:
         """A cell without a memory gate has no gate_bias, so that trials that differ by nothing are one."""
-        cell = cells.entries().get(values.get("cell", cls.model_fields["cell"].default))
+        name = values.get("cell", cls.model_fields["cell"].default)
+        cell = cells.entries().get(name) if isinstance(name, str) else None
         return {**values, "gate_bias": None} if cell is not None and cell.memory_gate is None else values

@@ -23,7 +23,7 @@ class Measurement(NamedTuple):
 class ProbeParameters(BaseModel):
     """The axes of a probe with their defaults; a probe adds its own fields. Unknown names are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     seed: int = Field(default=0, ge=0, description="root of every random number in the trial")
 
@@ -31,7 +31,9 @@ class ProbeParameters(BaseModel):
 class Seeds:
     """Independent random streams of one trial, each told apart by what it is for.
 
-    The same (seed, trial identity, purpose) gives the same stream alone, in a sweep, and on any worker.
+    The same (seed, identity, purpose) gives the same stream alone, in a sweep, and on any worker. The engine's
+    identity is the probe: trials of one seed start from the same numbers, so that cells, backends and recipes are
+    compared in pairs.
     """
 
     def __init__(self, seed: int, identity: str) -> None:

@@ -6,7 +6,8 @@ an RNN or GRU and [h; c] for an LSTM, the rows `log_gradient_norm` are, against 
     ln ||delta_{T-k}|| - ln ||delta_T||        median and quartiles over the batch, nats
 
 and a straight line is fitted to the medians by least squares over the lags [20, min(T - 1, 200)]: its slope in nats a
-step, the half-life -ln 2 / slope where it falls, and R^2. Before lag 20 the curve still bends.
+step, the half-life -ln 2 / slope where it falls, and R^2. Before lag 20 the curve still bends. Where the median becomes
+0 there is no line, and a row `vanished_at_lag` says where.
 
 `log_theory` is what can be said beforehand. RNN: the upper bound k ln sigma_max(W_hh) of Pascanu, Mikolov and Bengio
 2013, eq. 6-7 (the slope of tanh and ReLU is at most 1). LSTM and GRU: the path through the gates alone at a
@@ -75,10 +76,13 @@ class GradientDecay(Probe):
         assert gradients.state_sequence is not None
         deltas = {name: np.asarray(value, np.float64)[::-1] for name, value in gradients.state_sequence.items()}
         curve = np.median((yield from log_norms(deltas)), axis=1)
-        if not np.isfinite(curve).all():
+        if np.isnan(curve).any() or np.isposinf(curve).any():
             lag = int(np.flatnonzero(~np.isfinite(curve))[0])
             raise Diverged(f"the gradient's norm is {np.exp(curve[lag]):g} at lag {lag}")
-        yield from fitted_line(curve)
+        if np.isneginf(curve).any():
+            yield Measurement("vanished_at_lag", int(np.argmax(np.isneginf(curve))), "step")
+        else:
+            yield from fitted_line(curve)
         slope = theory_slope(layer, p.gate_bias or 0.0)
         for lag in range(len(curve)):
             yield Measurement("log_theory", lag * slope, "nat", lag)
@@ -95,7 +99,8 @@ def log_norms(deltas: dict[str, np.ndarray]) -> Generator[Measurement, None, np.
         parts = {name: 0.5 * np.log(value) - whole[0] for name, value in squares.items()}
     ratios = whole - whole[0]
     for lag, values in enumerate(ratios):
-        low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+        with np.errstate(invalid="ignore"):  # between two values of -inf
+            low, middle, high = np.nan_to_num(np.quantile(values, [0.25, 0.5, 0.75]), nan=-np.inf, neginf=-np.inf)
         yield Measurement("log_gradient_norm", middle, "nat", lag)
         yield Measurement("log_gradient_norm_lower_quartile", low, "nat", lag)
         yield Measurement("log_gradient_norm_upper_quartile", high, "nat", lag)

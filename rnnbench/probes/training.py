@@ -39,7 +39,7 @@ class TrainingParameters(InitializedParameters):
     @classmethod
     def _length_of_task(cls, values: Any) -> Any:
         name = values.get("task", cls.model_fields["task"].default)
-        if values.get("length") is not None or name not in tasks.entries():
+        if values.get("length") is not None or not isinstance(name, str) or name not in tasks.entries():
             return values
         return {**values, "length": tasks.get(name).default_length}
 
@@ -85,7 +85,7 @@ class Training(Probe):
         streams = seeds.generator("training data"), seeds.generator("evaluation data")
         for step in train(network, task, recipe, *streams):
             clipped += step.clipped
-            finite = math.isfinite(step.loss) and math.isfinite(step.gradient_norm)
+            finite = all(map(math.isfinite, (step.loss, step.gradient_norm, step.score or 0.0)))
             if step.number == 1 or step.number % stride == 0 or step.score is not None or not finite:
                 yield Measurement("training_loss", step.loss, "mse" if task.loss == "mse" else "nat", step.number)
                 yield Measurement("gradient_norm", step.gradient_norm, "1", step.number)
@@ -95,7 +95,8 @@ class Training(Probe):
                 if task.solved(score) and math.isnan(solved_at):
                     solved_at = step.number
             if not finite:
-                raise Diverged(f"loss {step.loss:g}, gradient norm {step.gradient_norm:g} at step {step.number}")
+                told = "" if step.score is None else f", score {step.score:g}"
+                raise Diverged(f"loss {step.loss:g}, gradient norm {step.gradient_norm:g}{told} at step {step.number}")
         yield Measurement("fraction_clipped", clipped / step.number, "1")
         yield Measurement("final_score", score, task.metric_unit)
         yield Measurement("solved", float(not math.isnan(solved_at)), "1")

@@ -168,7 +168,4 @@ def _package_git(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
 def _commands(path: Path) -> list[str]:
     """Return what to type beside the run's folder; a run goes to a folder of its name under --out."""
     name = shlex.quote(path.name)
-    return [
-        f"rnnbench run {name}/sweep.toml --out again",
-        f"rnnbench compare {name} again/{name}",
-    ]
+    return [f"rnnbench run {name}/sweep.toml --out again"]

@@ -93,6 +93,8 @@ def _check_arguments(jobs: int | None, timeout: float | None, scheduler: str | N
         raise InputError(f"--jobs {jobs}: expected a whole number >= 0; 0 runs in this process")
     if timeout is not None and not 0 < timeout < float("inf"):
         raise InputError(f"--timeout {timeout:g}: expected seconds, more than 0")
+    if jobs == 0 and timeout is not None:
+        raise InputError("--jobs 0 runs in this process, which cannot stop itself; --timeout needs at least one job")
     if jobs == 0 and scheduler is not None:
         raise InputError("--jobs 0 runs in this process; it cannot be combined with --scheduler")
 

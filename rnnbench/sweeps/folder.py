@@ -61,6 +61,8 @@ class RunFolder:
             return self.keys.read_text(encoding="utf-8").split()
         except OSError as error:
             raise InputError(f"{self.keys}: cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise InputError(f"{self.keys}: is not the list of keys that a run writes; run the sweep again") from None
 
     def prepare(self) -> dict[str, Any] | None:
         """Create the folder, or check what is there and return the provenance of the run before."""

@@ -73,7 +73,7 @@ def _table_for(section: Mapping[str, Any], name: str, value: Any) -> str:
 
 def _set_path(data: dict[str, Any], path: list[str], value: Any, text: str) -> None:
     sections = _sections(data)
-    if path[0] != "sweep" or len(path) not in (3, 4) or not path[1].isdigit():
+    if path[0] != "sweep" or len(path) not in (3, 4) or not (path[1].isascii() and path[1].isdecimal()):
         raise InputError(
             f"--set {text}: expected a path such as sweep.0.axes.hidden, sweep.0.fixed.steps or sweep.0.timeout_s"
         )

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import rnnbench
-from rnnbench.backends.fingerprint import kernel_source_hash
+from rnnbench.backends.fingerprint import kernel_source_hash, measurement_source_hash
 from rnnbench.backends.threads import available_cores, use_threads
 from rnnbench.probes.base import Diverged, Measurement, Seeds
 from rnnbench.sweeps import plugins
@@ -57,20 +57,19 @@ class Trial:
 
     @cached_property
     def key(self) -> str:
-        """16 hex digits over schema version, probe, parameters and the source of the kernels."""
+        """16 hex digits over schema version, probe, parameters and the source of all that measures."""
         parts = {
             "schema_version": SCHEMA_VERSION,
             "probe": self.probe,
             "parameters": self.parameters,
-            "kernel_source_hash": kernel_source_hash(),
+            "measurement_source_hash": measurement_source_hash(),
         }
         return hashlib.sha256(canonical(parts).encode()).hexdigest()[:16]
 
     @property
     def identity(self) -> str:
-        """What random numbers are drawn for: probe and parameters, without the seed and without the code."""
-        parameters = {name: value for name, value in self.parameters.items() if name != "seed"}
-        return canonical({"probe": self.probe, "parameters": parameters})
+        """What random numbers are drawn for besides the seed: the probe, so that trials of a seed are pairs."""
+        return self.probe
 
     def label(self) -> str:
         """Return one short line for people: the probe and its parameters."""

@@ -115,3 +115,37 @@ def test_a_state_that_the_cell_does_not_have(layer: Layer) -> None:
 def test_lengths_that_are_no_integers(layer: Layer) -> None:
     with pytest.raises(InputError, match="lengths are float64; expected integers"):
         layer.forward(np.zeros((2, 1, layer.input_size)), lengths=np.array([1.5]))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [("W_hh", (3, 20), r"W_hh has shape \(3, 20\); expected \(5, 20\)"), ("b_h", (5,), r"b_h has shape \(5,\)")],
+)
+def test_parameters_of_a_wrong_shape(layer: Layer, name: str, shape: tuple[int, ...], message: str) -> None:
+    layer.params[name] = np.zeros(shape)
+    with pytest.raises(ShapeError, match=message):
+        layer.forward(np.zeros((2, 1, layer.input_size)))
+
+
+def test_a_parameter_that_is_missing(layer: Layer) -> None:
+    del layer.params["b_h"]
+    with pytest.raises(InputError, match="parameters are W_hh, W_xh; a lstm has W_hh, W_xh, b_h"):
+        layer.forward(np.zeros((2, 1, layer.input_size)))
+
+
+def test_states_and_gradients_may_be_lists(layer: Layer) -> None:
+    zeros = [[0.0] * layer.hidden_size]
+    trace = layer.forward(np.zeros((2, 1, layer.input_size)), {"h": zeros, "c": zeros})
+    assert np.isfinite(layer.backward(trace, d_state={"h": zeros}).x).all()
+
+
+@pytest.mark.parametrize("size", ["3", 3.0, float("nan"), 0])
+def test_sizes_that_are_no_whole_numbers(size: Any) -> None:
+    with pytest.raises(InputError, match="input_size is"):
+        Layer("lstm", size, 4)
+
+
+@pytest.mark.parametrize(("option", "value"), [("cell", 5), ("backend", None), ("gain", float("nan"))])
+def test_options_that_are_no_names_or_numbers(option: str, value: Any) -> None:
+    with pytest.raises(InputError, match=f"{option} is"):
+        Layer(**{"cell": "lstm", "input_size": 2, "hidden_size": 3, option: value})

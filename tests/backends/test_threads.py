@@ -49,3 +49,25 @@ def test_a_block_that_fails_gives_it_back() -> None:
 def test_no_threads_are_refused() -> None:
     with pytest.raises(InputError, match="threads is 0; expected a whole number >= 1"), use_threads(0):
         pass
+
+
+def test_a_forked_process_does_not_wait_for_threads_it_does_not_have() -> None:
+    import subprocess
+    import sys
+
+    if not hasattr(os, "fork"):
+        pytest.skip("this system does not fork")
+    program = (
+        "import multiprocessing, numpy as np\n"
+        "from rnnbench.backends import cpu\n"
+        "def run(_=None):\n"
+        "    done = []\n"
+        "    cpu.over_batch(lambda first, rows: done.append(rows), 4, 10**9)\n"
+        "    return sum(done)\n"
+        "from rnnbench.backends.threads import use_threads\n"
+        "with use_threads(2):\n"
+        "    assert run() == 4\n"
+        "    with multiprocessing.get_context('fork').Pool(1) as pool:\n"
+        "        assert pool.map_async(run, [0]).get(timeout=20) == [4]\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -198,3 +198,50 @@ def test_a_cell_whose_source_cannot_be_read_runs_too() -> None:
     x = np.random.default_rng(0).standard_normal((5, 2, 3))
     typed, shipped = (Layer(kind, 3, 4, "float64") for kind in (cell, "rnn"))
     np.testing.assert_array_equal(typed.forward(x).h, shipped.forward(x).h)
+
+
+def test_a_cell_that_is_singular_at_rest_keeps_its_real_units_clean() -> None:
+    """The units that fill the last block see z = 0, where this cell divides by zero; no real gradient may tell."""
+
+    def forward(z: Scalars, state: Scalars) -> tuple[Scalars, Scalars]:
+        return (1.0 / z[0],), ()
+
+    def backward(d_state: Scalars, state: Scalars, previous: Scalars, saved: Scalars) -> tuple[Scalars, Scalars]:
+        return (0.0 - d_state[0] * state[0] * state[0],), (0.0,)
+
+    cell = Cell("inverse", "h' = 1/z", ("hidden",), forward, backward)
+    x = np.random.default_rng(0).uniform(1, 2, (3, 2, 3))
+    found = []
+    for backend in ("cpu", "reference"):
+        layer = Layer(cell, 3, 5, "float64", backend)
+        layer.params["W_hh"] *= 0.1
+        layer.params["b_h"] += 20.0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found.append(layer.backward(layer.forward(x), np.ones((3, 2, 5))))
+    for name, value in found[1].params.items():
+        np.testing.assert_allclose(found[0].params[name], value, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(found[0].x, found[1].x, rtol=1e-12, atol=1e-15)
+
+
+def test_constants_of_any_kind_are_part_of_the_compiled_code() -> None:
+    """Cells that differ in a NumPy scalar, or in a module's attribute, must not share machine code."""
+    from types import ModuleType
+
+    from rnnbench.backends.cpu.compilation import source_tag
+
+    settings = ModuleType("settings")
+
+    def by_scalar(rate: np.float32) -> Callable:
+        return lambda z, state: ((rate * z[0],), ())
+
+    def by_module(z: Scalars, state: Scalars) -> tuple[Scalars, Scalars]:
+        return (settings.rate * z[0],), ()
+
+    assert source_tag(by_scalar(np.float32(0.5))) != source_tag(by_scalar(np.float32(2.0)))
+    assert source_tag(by_scalar(np.float32(0.5))) == source_tag(by_scalar(np.float32(0.5)))
+    tags = []
+    for rate in (0.5, 2.0):
+        settings.rate = rate
+        source_tag.cache_clear()
+        tags.append(source_tag(by_module))
+    assert tags[0] != tags[1]

@@ -25,9 +25,9 @@ def test_calls_take_turns_after_warming_up():
 
     def slow(name):
         order.append(name)
-        sum(range(200_000))  # longer than the shortest sample, so that a sample is one call
+        sum(range(1_000_000))  # longer than the shortest sample, so that a sample is one call
 
     times = alternating_times((lambda: slow("a"), lambda: slow("b")), 3)
     assert times.shape == (2, 3)
     assert (times > 0).all()
-    assert "".join(order)[-6:] == "ababab"
+    assert "".join(order)[-12:] == "aabbaabbaabb"

@@ -106,7 +106,7 @@ def test_a_damaged_file_is_reported_and_its_trial_runs_again(tmp_path: Path, con
 
 def test_an_edit_of_the_kernels_runs_everything_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, _ = inline(sweep_of(seed={"count": 2}), tmp_path)
-    monkeypatch.setattr(trial, "kernel_source_hash", lambda: "f" * 16)
+    monkeypatch.setattr(trial, "measurement_source_hash", lambda: "f" * 16)
     second, _ = inline(sweep_of(seed={"count": 2}), tmp_path)
     assert (second.ok, second.reused) == (2, 0)
     assert len(list((first.path / "trials").iterdir())) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -149,8 +150,8 @@ class Cpu(Backend):
         threads = min(batch, thread_count())
         return (
             f"cpu: {cell.name} in {dtype}, {8 * vector_bytes()}-bit vectors, tiles of {len(tile.row)} sequences x "
-            f"{len(tile.vector)} vectors, {hidden_size} units padded to {layout.padded}, {threads} thread(s) "
-            f"with {-(-batch // threads)} sequence(s) each"
+            f"{len(tile.vector)} vectors, {hidden_size} units padded to {layout.padded}, up to {threads} thread(s) "
+            f"over {batch} sequence(s)"
         )
 
 
@@ -176,6 +177,10 @@ def chunk_steps(layout: Layout, steps: int, rows: int) -> int:
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="rnnbench")
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has the pool but none of its threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def over_batch(run_rows: Callable[[int, int], None], batch: int, work: int) -> None:

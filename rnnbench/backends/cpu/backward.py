@@ -93,6 +93,14 @@ def step_elements(sizes, arrays, work, t, d_z_start, first_row, rows):
                     store(work.d_z, d_z_at + p * padded, 0, LANE, (0.0,))
 
 
+def clear_padding(sizes, work, d_z_start, rows):
+    """Zero d_z of the units that only fill the last block, whatever the cell made of them."""
+    padded = sizes.blocks * len(LANE)
+    for plane in range(rows * len(PREACTIVATION)):
+        for unit in range(sizes.hidden, padded):
+            work.d_z[d_z_start + plane * padded + unit] = 0
+
+
 def late_products(sizes, arrays, work, t, chunk_step, d_z_start, first_row, rows):
     """Through the late gates' product to the operand, and from there to the early gates and the states."""
     units = len(LANE)
@@ -190,8 +198,10 @@ def run_backward(sizes, arrays, work, first_row, rows, chunk):
         chunk_step = t % chunk
         d_z_start = chunk_step * rows * d_z_row
         step_elements(sizes, arrays, work, t, d_z_start, first_row, rows)
+        clear_padding(sizes, work, d_z_start, rows)
         if HAS_LATE:
             late_products(sizes, arrays, work, t, chunk_step, d_z_start, first_row, rows)
+            clear_padding(sizes, work, d_z_start, rows)
         d_z_early = Matrix(work.d_z, d_z_start + separate, d_z_row, 1)
         d_h = Matrix(work.d_state, 0, padded, 1)
         multiply(d_z_early, weights, d_h, rows, depth, padded, PLANE_TILE)

@@ -12,22 +12,27 @@ its cache key would hold the addresses of compiled functions and never match aga
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import CellType, FunctionType
+from types import BuiltinFunctionType, CellType, FunctionType, ModuleType
 from typing import Any
 
 import llvmlite
 import numba
+import numpy as np
 from numba.core import config
 from platformdirs import user_cache_path
 
 from rnnbench.backends.fingerprint import kernel_source_hash
+from rnnbench.errors import InputError
 
 _kernels: list[Any] = []
 _cache_folder_lock = threading.Lock()
@@ -48,6 +53,29 @@ def cache_folder() -> Path:
     return root / "kernels" / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
+@cache
+def writable_cache_folder() -> Path:
+    """Return the cache folder once it is there, or a temporary one where it cannot be made.
+
+    Numba would turn to the folder of the source instead, where nothing tells one compilation from another.
+    InputError if the folder that cannot be written was chosen by RNNBENCH_CACHE_DIR.
+    """
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        if os.environ.get("RNNBENCH_CACHE_DIR"):
+            raise InputError(
+                f"environment variable RNNBENCH_CACHE_DIR is {os.environ['RNNBENCH_CACHE_DIR']!r}; "
+                f"expected a folder that can be written ({error.strerror})"
+            ) from None
+        temporary = tempfile.mkdtemp(prefix="rnnbench-")
+        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+        return Path(temporary)
+
+
 @contextmanager
 def _numba_cache_in(folder: Path) -> Iterator[None]:
     """Numba reads its cache folder from a global setting while a cache is set up: borrow it, then give it back."""
@@ -63,7 +91,7 @@ def kernel(function: Callable) -> Any:
     """Compile a function that Python calls: it releases the GIL, and its machine code is kept on disk."""
     dispatcher = numba.njit(error_model="numpy", nogil=True)(function)
     if not config.DISABLE_JIT:
-        with _numba_cache_in(cache_folder()):
+        with _numba_cache_in(writable_cache_folder()):
             dispatcher.enable_caching()
         _kernels.append(dispatcher)
     return dispatcher
@@ -144,18 +172,31 @@ def source_tag(*functions: Callable | None) -> str:
 
 
 def _hash_code(value: Any, update: Callable[[bytes], None], seen: set[int]) -> None:
-    """Feed a function's bytecode and constants to `update`, then all that it names; of other values, the text."""
-    if not isinstance(value, FunctionType):
-        update(repr(value).encode() if isinstance(value, str | bytes | int | float | complex | tuple) else b"")
-        return
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    code = value.__code__
-    update(repr((value.__qualname__, code.co_code, code.co_names, code.co_consts, value.__defaults__)).encode())
-    for name, outside in sorted(_outside_names(value).items()):
-        update(name.encode())
-        _hash_code(outside, update, seen)
+    """Feed a function's bytecode and constants to `update`, then all that it names; of other values, what they are.
+
+    A value that cannot be told apart from another by what is known of it counts as new in every process.
+    """
+    value = getattr(value, "py_func", value)
+    if isinstance(value, np.ndarray | np.generic):
+        update(f"{value.dtype} {value.shape}".encode() + value.tobytes())
+    elif isinstance(value, str | bytes | int | float | complex | tuple | None):
+        update(repr(value).encode())
+    elif isinstance(value, type | BuiltinFunctionType | np.ufunc):
+        update(f"{getattr(value, '__module__', '')}.{value.__name__}".encode())
+    elif not isinstance(value, FunctionType):
+        update(os.urandom(16))
+    elif id(value) not in seen:
+        seen.add(id(value))
+        code = value.__code__
+        update(repr((value.__qualname__, code.co_code, code.co_names, code.co_consts, value.__defaults__)).encode())
+        for name, outside in sorted(_outside_names(value).items()):
+            update(name.encode())
+            attributes = code.co_names if isinstance(outside, ModuleType) else ()
+            for attribute in attributes:
+                if hasattr(outside, attribute):
+                    _hash_code(getattr(outside, attribute), update, seen)
+            if not attributes:
+                _hash_code(outside, update, seen)
 
 
 def cache_statistics() -> dict[str, int]:
