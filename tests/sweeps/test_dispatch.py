@@ -144,6 +144,8 @@ def interrupted(tmp_path: Path, plugin: Path, how: signal.Signals) -> tuple[int,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # where the tests run in the background of a shell, SIGINT is ignored, and children would inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     trials = tmp_path / "out" / "slow" / "trials"
     deadline = time.monotonic() + 60
