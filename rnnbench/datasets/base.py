@@ -39,7 +39,7 @@ class Dataset(ABC, Generic[Arrays]):
 
     @classmethod
     def fingerprint(cls) -> str:
-        """Return the SHA-256 of the data in use, for the provenance of whatever was measured on it."""
+        """Return the SHA-256 of the data in use, which tells apart what different installations hold."""
         return sha256(cls.load())
 
 

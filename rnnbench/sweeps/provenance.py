@@ -16,7 +16,9 @@ from rnnbench.backends.fingerprint import kernel_source_hash
 from rnnbench.backends.threads import available_cores
 from rnnbench.sweeps.trial import SCHEMA_VERSION, version_of
 
-_PACKAGES = ("rnnbench", "numba", "llvmlite", "numpy", "scipy", "pandas", "matplotlib", "dask", "distributed")
+_PACKAGES = (
+    "rnnbench", "numba", "llvmlite", "numpy", "scipy", "pandas", "matplotlib", "dask", "distributed", "scikit-learn",
+)  # fmt: skip
 _THREAD_VARIABLES = (
     "RNNBENCH_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
 )  # fmt: skip
