@@ -198,5 +198,5 @@ def test_describe_says_what_would_run(cell: str, dtype: str) -> None:
     with use_threads(2):
         text = backends.get("cpu").describe(cells.get(cell), 11, 5, np.dtype(dtype))
     assert text.startswith(f"cpu: {cell} in {dtype}, ")
-    assert "2 thread(s) with 3 sequence(s) each" in text
+    assert "up to 2 thread(s) over 5 sequence(s)" in text
     assert "\n" not in text

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import BuiltinFunctionType, CellType, FunctionType, ModuleType
+from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 import llvmlite
@@ -53,14 +53,17 @@ def cache_folder() -> Path:
     return root / "kernels" / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-@cache
 def writable_cache_folder() -> Path:
     """Return the cache folder once it is there, or a temporary one where it cannot be made.
 
     Numba would turn to the folder of the source instead, where nothing tells one compilation from another.
     InputError if the folder that cannot be written was chosen by RNNBENCH_CACHE_DIR.
     """
-    folder = cache_folder()
+    return _prepared(cache_folder())
+
+
+@cache
+def _prepared(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -181,10 +184,9 @@ def _hash_code(value: Any, update: Callable[[bytes], None], seen: set[int]) -> N
         update(f"{value.dtype} {value.shape}".encode() + value.tobytes())
     elif isinstance(value, str | bytes | int | float | complex | tuple | None):
         update(repr(value).encode())
-    elif isinstance(value, type | BuiltinFunctionType | np.ufunc):
-        update(f"{getattr(value, '__module__', '')}.{value.__name__}".encode())
-    elif not isinstance(value, FunctionType):
-        update(os.urandom(16))
+    elif not isinstance(value, FunctionType):  # types and functions in C go by their names
+        named = callable(value) and hasattr(value, "__name__")
+        update(f"{getattr(value, '__module__', '')}.{value.__name__}".encode() if named else os.urandom(16))
     elif id(value) not in seen:
         seen.add(id(value))
         code = value.__code__
