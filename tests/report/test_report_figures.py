@@ -313,7 +313,9 @@ def test_measured_values_that_are_infinite_do_not_break_a_figure(scores):
     measurements = scores.measurements.copy()
     late = measurements["index"].fillna(0) > 300
     measurements.loc[late & measurements["quantity"].isin(["evaluation_score", "gradient_norm"]), "value"] = np.inf
-    for drawing in compose(replace(scores, measurements=measurements)).drawings:
+    drawings = compose(replace(scores, measurements=measurements)).drawings
+    assert drawings
+    for drawing in drawings:
         drawing.figure().draw_without_rendering()
 
 

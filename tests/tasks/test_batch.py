@@ -17,11 +17,11 @@ EVERYTHING = np.ones((T, B), dtype=bool)
 
 @pytest.mark.parametrize("targets", [np.zeros((B, 1)), np.zeros(B), np.zeros((T, B, K)), np.zeros((T, B))])
 def test_targets_go_with_sequences_or_with_steps(targets):
-    Batch(INPUTS, targets, lengths=np.full(B, T))
+    assert Batch(INPUTS, targets, lengths=np.full(B, T)).targets is targets
 
 
 def test_mask_goes_with_targets_at_every_step():
-    Batch(INPUTS, STEPS, mask=EVERYTHING, lengths=np.full(B, T))
+    assert Batch(INPUTS, STEPS, mask=EVERYTHING, lengths=np.full(B, T)).mask is EVERYTHING
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def linked(function: Callable) -> Any:
 def inlined(function: Callable) -> Any:
     """Mark a function that only kernels call: Numba copies it into them, so that vectors stay in registers.
 
-    Copied before types are inferred, it costs less than half the compile time of a function of its own.
+    Copied before types are inferred, it costs less compile time than a function of its own.
     """
     return numba.njit(error_model="numpy", inline="always")(function)
 

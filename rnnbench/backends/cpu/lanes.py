@@ -2,7 +2,7 @@
 
 A cell's element functions are compiled with `Lanes` in the place of scalars: every operator is then one LLVM
 vector instruction, and no loop has to be recognised by LLVM's vectoriser (whose alias checks and trip-count
-heuristics made the same code several times slower, silently). Python numbers take the lanes' type: `1.0 - x`
+heuristics can leave the same code scalar, silently). Python numbers take the lanes' type: `1.0 - x`
 is float32 where x is, as in NumPy. There are no branches between lanes: `where(condition, a, b)` selects.
 
 Sizes that are known at compile time are given as tuples of that length. Where the compiler is switched off,
