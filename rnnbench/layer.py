@@ -20,8 +20,19 @@ def _checked_size(name: str, value: int) -> int:
     return int(value)
 
 
-def _as_arrays(state: Arrays | None) -> Arrays:
-    return {name: np.asarray(value) for name, value in (state or {}).items()}
+def _as_arrays(state: Arrays | None, what: str = "state") -> Arrays:
+    return {name: _real_numbers(f"{what} '{name}'", value) for name, value in (state or {}).items()}
+
+
+def _real_numbers(name: str, value: object) -> np.ndarray:
+    """Return an array of real numbers; InputError for what is none, and would be cut to fit or fail in the middle."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{name} is no array: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name} is {array.dtype}; expected real numbers")
+    return array
 
 
 def _checked_dtype(dtype: str | np.dtype) -> np.dtype:
@@ -66,18 +77,36 @@ class Layer:
         """Return states of zeros, each (B, H)."""
         return {name: np.zeros((batch, self.hidden_size), self.dtype) for name in self.cell.states}
 
-    def forward(self, x: np.ndarray, state: Arrays | None = None, lengths: np.ndarray | None = None) -> Trace:
+    def forward(
+        self,
+        x: np.ndarray,
+        state: Arrays | None = None,
+        lengths: np.ndarray | None = None,
+        *,
+        store: bool = True,
+        checkpoint_every: int | None = None,
+    ) -> Trace:
         """Run x (T, B, I) from `state` (zeros if None); `lengths` (B,) says how many steps each sequence has.
 
         Past its length a sequence's h is 0 and its state stays: a padded batch equals each sequence run alone.
-        Raises ShapeError with both shapes where they do not fit.
+
+        store             False for inference: nothing is kept for backward, which then refuses the trace.
+        checkpoint_every  k for backpropagation in memory of O(T/k + k) beside h: only every k-th step's states are
+                          kept, and backward runs each stretch forward once more. The gradients are the same to the
+                          last bit (on the same number of threads).
+
+        Raises ShapeError with both shapes where they do not fit, InputError for a checkpoint_every below 1.
         """
-        x = np.asarray(x, self.dtype)
+        if checkpoint_every is not None:
+            checkpoint_every = _checked_size("checkpoint_every", checkpoint_every)
+        x = _real_numbers("x", x).astype(self.dtype, copy=False)
         if x.ndim != 3:
             raise ShapeError(f"x has shape {x.shape}; expected (T, B, I) with I = {self.input_size}")
         state = self.zero_state(x.shape[1]) if state is None else _as_arrays(state)
         lengths = None if lengths is None else np.asarray(lengths)
-        return self.backend.forward(self.cell, self.params, x, state, lengths)
+        return self.backend.forward(
+            self.cell, self.params, x, state, lengths, store=store, checkpoint_every=checkpoint_every
+        )
 
     def backward(
         self,
@@ -96,8 +125,8 @@ class Layer:
             d_h = np.zeros(trace.h.shape, self.dtype)
         return self.backend.backward(
             trace,
-            np.asarray(d_h),
-            _as_arrays(d_state),
+            _real_numbers("d_h", d_h),
+            _as_arrays(d_state, "d_state"),
             state_sequence=state_sequence,
             input_gradient=input_gradient,
         )
@@ -175,7 +204,7 @@ class Stack:
 
     def forward(self, x: np.ndarray, state: Arrays | None = None, lengths: np.ndarray | None = None) -> StackTrace:
         """Run x (T, B, I) through all layers; `state` holds (L*D, B, H) for each state. See Layer.forward."""
-        x = np.asarray(x, self.dtype)
+        x = _real_numbers("x", x).astype(self.dtype, copy=False)
         lengths = None if lengths is None else np.asarray(lengths)
         state = None if state is None else _as_arrays(state)
         self._check_state(state)
@@ -206,9 +235,9 @@ class Stack:
 
         The state sequence of a reverse direction is in the order of the input's steps, not of its own.
         """
-        d_state = _as_arrays(d_state)
+        d_state = _as_arrays(d_state, "d_state")
         self._check_state(d_state)
-        d_h = np.zeros(trace.h.shape, self.dtype) if d_h is None else np.asarray(d_h)
+        d_h = np.zeros(trace.h.shape, self.dtype) if d_h is None else _real_numbers("d_h", d_h)
         if d_h.shape != trace.h.shape:
             raise ShapeError(f"d_h has shape {d_h.shape}; expected that of h, {trace.h.shape}")
         found: list[Gradients | None] = [None] * len(self.layers)

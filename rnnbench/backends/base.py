@@ -55,8 +55,23 @@ class Backend(ABC):
         """Return an uninitialised array where this backend computes."""
 
     @abstractmethod
-    def forward(self, cell: Cell, params: Arrays, x: np.ndarray, state: Arrays, lengths: np.ndarray | None) -> Trace:
-        """Run T steps from the given initial states; x (T, B, I), states (B, H), lengths (B,) or None."""
+    def forward(
+        self,
+        cell: Cell,
+        params: Arrays,
+        x: np.ndarray,
+        state: Arrays,
+        lengths: np.ndarray | None,
+        *,
+        store: bool = True,
+        checkpoint_every: int | None = None,
+    ) -> Trace:
+        """Run T steps from the given initial states; x (T, B, I), states (B, H), lengths (B,) or None.
+
+        store             whether to keep what backward needs.
+        checkpoint_every  keep the states of every so many steps alone, and compute the rest again in backward; a
+                          backend with memory to spare may keep everything.
+        """
 
     @abstractmethod
     def backward(
@@ -80,8 +95,8 @@ class Backend(ABC):
 
 def check_parameters(cell: Cell, params: Arrays) -> tuple[int, int]:
     """Return (I, H), or raise an error that names the parameter that is missing or has the wrong shape."""
-    needed = cell.parameter_shapes(1, 1)
-    if set(params) != set(needed):
+    needed = {"W_xh", "W_hh", "b_h", *([cell.separate_bias] if cell.separate else [])}
+    if params.keys() != needed:
         raise InputError(f"parameters are {', '.join(sorted(params))}; a {cell.name} has {', '.join(sorted(needed))}")
     if params["W_xh"].ndim != 2 or params["W_xh"].shape[1] % len(cell.gates):
         raise ShapeError(f"W_xh has shape {params['W_xh'].shape}; expected (I, {len(cell.gates)}*H)")
@@ -143,3 +158,9 @@ def check_gradient_shapes(trace: Trace, d_h: np.ndarray, d_state: Arrays) -> Non
             raise InputError(f"d_state has '{name}'; a {trace.cell.name} has the states {', '.join(trace.state)}")
         if value.shape != trace.state[name].shape:
             raise ShapeError(f"d_state '{name}' has shape {value.shape}; expected (B, H) = {trace.state[name].shape}")
+
+
+def check_stored(trace: Trace) -> None:
+    """Raise InputError for a trace of which nothing was kept."""
+    if not trace.tape:
+        raise InputError("this trace was made with store=False; backward needs one made with store=True")

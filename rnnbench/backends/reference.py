@@ -11,6 +11,7 @@ from rnnbench.backends.base import (
     Trace,
     check_gradient_shapes,
     check_shapes,
+    check_stored,
     without_padding,
 )
 from rnnbench.cells.base import Cell
@@ -25,7 +26,17 @@ class Reference(Backend):
         """Return an uninitialised NumPy array, always float64."""
         return np.empty(shape, np.float64)
 
-    def forward(self, cell: Cell, params: Arrays, x: np.ndarray, state: Arrays, lengths: np.ndarray | None) -> Trace:
+    def forward(
+        self,
+        cell: Cell,
+        params: Arrays,
+        x: np.ndarray,
+        state: Arrays,
+        lengths: np.ndarray | None,
+        *,
+        store: bool = True,
+        checkpoint_every: int | None = None,
+    ) -> Trace:
         """Run z_t = [x_t W_xh + b_h, h_{t-1} W_hh], then the cell, T times."""
         params = {name: np.asarray(value, np.float64) for name, value in params.items()}
         x = np.asarray(x, np.float64)
@@ -48,7 +59,7 @@ class Reference(Backend):
             params=params,
             x=x,
             lengths=lengths,
-            tape={"states": states, "saved": saved},
+            tape={"states": states, "saved": saved} if store else {},
         )
 
     def backward(
@@ -62,6 +73,7 @@ class Reference(Backend):
     ) -> Gradients:
         """Backpropagation through time: from the last step to the first, one cell step after the other."""
         check_gradient_shapes(trace, d_h, d_state)
+        check_stored(trace)
         cell, params, x = trace.cell, trace.params, trace.x
         states, saved = trace.tape["states"], trace.tape["saved"]
         steps, batch, hidden = trace.h.shape

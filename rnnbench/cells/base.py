@@ -49,6 +49,10 @@ class Cell:
     memory_gate: str | None = None
     """The gate that keeps memory when its bias is large and positive."""
 
+    def __hash__(self) -> int:
+        """Cells are looked up at every call; their names tell them apart well enough for that."""
+        return hash(self.name)
+
     @property
     def preactivations(self) -> tuple[str, ...]:
         """The names of z: the first G come from the input's product, the last G from the recurrent one.

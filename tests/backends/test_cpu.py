@@ -19,7 +19,8 @@ from oracles.problems import (
 )
 
 from rnnbench import backends, cells
-from rnnbench.backends import cpu
+from rnnbench.backends.cpu import passes
+from rnnbench.backends.cpu.layout import Layout
 from rnnbench.backends.threads import use_threads
 from rnnbench.errors import InputError
 
@@ -74,93 +75,21 @@ def test_agrees_with_the_oracle(cell: str) -> None:
 
 
 def test_the_large_sizes_go_through_several_chunks() -> None:
-    layout = cpu.Layout(cells.get("lstm"), LARGE[-1].hidden, np.dtype("float64"))
-    assert 1 < cpu.chunk_steps(layout, LARGE[-1].steps, LARGE[-1].batch) < LARGE[-1].steps
+    layout = Layout(cells.get("lstm"), LARGE[-1].hidden, np.dtype("float64"))
+    assert 1 < passes.chunk_steps(layout, LARGE[-1].steps, LARGE[-1].batch) < LARGE[-1].steps
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3])
 @pytest.mark.parametrize("cell", CELLS)
-def test_chunks_of_any_size_give_the_same(cell: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_of_any_size_give_the_same_bits(cell: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every sum over steps is taken in the order of the steps, wherever they are cut."""
     given = problem(cell, steps=5, batch=3, inputs=2, hidden=3, lengths=True)
     layer = layer_for(given, "cpu")
     whole_trace, whole = run(layer, given)
-    monkeypatch.setattr(cpu, "chunk_steps", lambda layout, steps, rows: chunk)
+    monkeypatch.setattr(passes, "chunk_steps", lambda layout, steps, rows: chunk)
     trace, gradients = run(layer, given)
-    np.testing.assert_array_equal(trace.h, whole_trace.h)
-    assert largest_error(flat_gradients(gradients), flat_gradients(whole)) <= 1e-14
-
-
-class Pool:
-    """The backend's thread pool, counting what it is given."""
-
-    def __init__(self, threads: int) -> None:
-        self.pool, self.submitted = cpu._pool(threads), 0
-
-    def submit(self, *task: object) -> object:
-        self.submitted += 1
-        return self.pool.submit(*task)
-
-
-def run_on_threads(cell: str, sizes: Sizes, threads: int, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Assert that the batch split over threads gives the numbers of one thread."""
-    given = problem(cell, **vars(sizes))
-    layer = layer_for(given, "cpu", dtype)
-    with use_threads(1):
-        expected_trace, expected = run(layer, given)
-    pool = Pool(threads - 1)
-    monkeypatch.setattr(cpu, "_pool", lambda count: pool)
-    with use_threads(threads):
-        trace, gradients = run(layer, given)
-    assert pool.submitted == 2 * (threads - 1)
-    for name, value in flat_trace(trace).items():
-        np.testing.assert_array_equal(value, flat_trace(expected_trace)[name])
-    tolerance = 1e-13 if dtype == "float64" else 1e-5
-    assert largest_error(flat_gradients(gradients), flat_gradients(expected)) <= tolerance
-
-
-@pytest.mark.compiled
-@pytest.mark.parametrize("dtype", TOLERANCES)
-@pytest.mark.parametrize("cell", CELLS)
-def test_work_that_is_large_enough_is_split_over_threads(
-    cell: str, dtype: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes = Sizes(steps=60, batch=13, inputs=17, hidden=43, lengths=True)
-    work = sizes.steps * sizes.batch * sizes.hidden * (sizes.inputs + sizes.hidden)
-    monkeypatch.setattr(cpu, "MINIMUM_WORK", min(cpu.MINIMUM_WORK, work // 2))
-    run_on_threads(cell, sizes, 2, dtype, monkeypatch)
-
-
-@pytest.mark.parametrize("threads", [2, 3])
-@pytest.mark.parametrize("cell", ["gru", "gru_reset_before", "lstm"])
-def test_parts_of_unequal_size(cell: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "MINIMUM_WORK", 1)
-    run_on_threads(cell, Sizes(3, 5, 2, 3, lengths=True), threads, "float64", monkeypatch)
-
-
-@pytest.mark.parametrize(
-    ("batch", "work", "threads", "parts"),
-    [
-        (4, 0, 2, [(0, 4)]),
-        (4, 2 * cpu.MINIMUM_WORK - 1, 2, [(0, 4)]),
-        (4, 2 * cpu.MINIMUM_WORK, 2, [(0, 2), (2, 2)]),
-        (1, 100 * cpu.MINIMUM_WORK, 2, [(0, 1)]),
-        (7, 100 * cpu.MINIMUM_WORK, 3, [(0, 2), (2, 2), (4, 3)]),
-    ],
-)
-def test_every_row_goes_to_one_thread(batch: int, work: int, threads: int, parts: list[tuple[int, int]]) -> None:
-    seen: list[tuple[int, int]] = []
-    with use_threads(threads):
-        cpu.over_batch(lambda first, rows: seen.append((first, rows)), batch, work)
-    assert sorted(seen) == parts
-
-
-def test_an_error_in_a_thread_is_raised() -> None:
-    def fail(first: int, rows: int) -> None:
-        if first:
-            raise MemoryError("no room")
-
-    with use_threads(2), pytest.raises(MemoryError, match="no room"):
-        cpu.over_batch(fail, 2, 100 * cpu.MINIMUM_WORK)
+    assert largest_error(flat_trace(trace), flat_trace(whole_trace)) == 0
+    assert largest_error(flat_gradients(gradients), flat_gradients(whole)) == 0
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
@@ -196,7 +125,12 @@ def test_parameters_of_two_dtypes_are_refused() -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_describe_says_what_would_run(cell: str, dtype: str) -> None:
     with use_threads(2):
-        text = backends.get("cpu").describe(cells.get(cell), 11, 5, np.dtype(dtype))
-    assert text.startswith(f"cpu: {cell} in {dtype}, ")
-    assert "up to 2 thread(s) over 5 sequence(s)" in text
-    assert "\n" not in text
+        short = backends.get("cpu").describe(cells.get(cell), 11, 5, np.dtype(dtype))
+        wide = backends.get("cpu").describe(cells.get(cell), 512, 1, np.dtype(dtype))
+    with use_threads(1):
+        alone = backends.get("cpu").describe(cells.get(cell), 11, 5, np.dtype(dtype))
+    for text, batch, split in ((short, 5, " by sequences"), (wide, 1, " by units"), (alone, 5, "sequence(s)")):
+        assert text.startswith(f"cpu: {cell} in {dtype}, ")
+        assert f"up to {1 if text is alone else 2} thread(s) sharing {batch} sequence(s)" in text
+        assert text.endswith(split)
+        assert "\n" not in text

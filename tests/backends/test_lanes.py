@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnnbench.backends.cpu.compilation import kernel
-from rnnbench.backends.cpu.lanes import add, load, store, where
+from rnnbench.backends.cpu.lanes import add, load, load_part, store, transpose, where
 from rnnbench.backends.cpu.target import target
 
 ONE, TWO = (0,), (0, 0)
@@ -98,3 +98,45 @@ def test_offsets_and_strides(dtype: str) -> None:
     expected[2 : 2 + width] = x[1 : 1 + width] + 0.5
     expected[3 + width : 3 + 2 * width] = x[4 + width : 4 + 2 * width]
     np.testing.assert_array_equal(y, expected)
+
+
+def run_transpose(x, y, row, lane):  # type: ignore[no-untyped-def]
+    """Write the transpose of a square whose rows lie `row` apart in x, one row after the other."""
+    store(y, 0, len(lane), lane, transpose(load(x, 0, row, lane, lane)))
+
+
+transposed = kernel(run_transpose)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("width", [2, 4, 8, 16])
+def test_transpose(width: int, dtype: str) -> None:
+    """At every width, also those that LLVM has to split or to widen."""
+    x = np.arange(width * (width + 3), dtype=dtype).reshape(width, width + 3)
+    y = np.full((width, width), np.nan, dtype)
+    transposed(x.ravel(), y.ravel(), width + 3, (0,) * width)
+    np.testing.assert_array_equal(y, x[:, :width].T)
+
+
+def run_part(x, y, row, lane, vector, count, whole):  # type: ignore[no-untyped-def]
+    """Write what load_part reads of x from its second number on, side by side."""
+    store(y, 0, len(lane), lane, load_part(x, 1, row, lane, vector, count, whole))
+
+
+part = kernel(run_part)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_lies_beyond_a_part_is_not_read(dtype: str) -> None:
+    """Zeros take its place; the array ends where the part does, and NaN lies between the rows."""
+    rows, width = 3, target(np.dtype(dtype)).lanes
+    for count in (-1, 0, 1, width - 1, width, width + 1):
+        for whole in (-1, 0, 1, rows, rows + 1):
+            kept, kept_rows = min(max(count, 0), width), min(max(whole, 0), rows)
+            x = np.full((rows, width + 2), np.nan, dtype)
+            x[:kept_rows, 1 : 1 + kept] = np.arange(1, kept_rows * kept + 1).reshape(kept_rows, kept)
+            expected = np.where(np.isnan(x[:, 1 : 1 + width]), 0, x[:, 1 : 1 + width])
+            end = (kept_rows - 1) * x.shape[1] + 1 + kept if kept_rows else 0
+            y = np.full((rows, width), np.nan, dtype)
+            part(x.ravel()[:end].copy(), y.ravel(), x.shape[1], (0,) * width, (0,) * rows, count, whole)
+            np.testing.assert_array_equal(y, expected)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnbench.backends import cpu
+from rnnbench.backends.cpu import passes
 from rnnbench.backends.cpu.target import VECTOR_BYTES, Target, vector_bytes
 from rnnbench.errors import InputError
 from rnnbench.layer import Layer
@@ -28,8 +28,8 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> str:
         pytest.skip(f"knows the instructions of x86-64; this is {platform.machine()}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RNNBENCH_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        fresh = cpu.kernels.__wrapped__(Layer("lstm", 1, 1).cell, np.dtype("float32"))
-        patch.setattr(cpu, "kernels", lambda cell, dtype: fresh)
+        fresh = passes.kernels.__wrapped__(Layer("lstm", 1, 1).cell, np.dtype("float32"))
+        patch.setattr(passes, "kernels", lambda cell, dtype: fresh)
         Layer("lstm", 1, 1).forward(np.zeros((1, 1, 1)))
     [text] = fresh.run_forward.inspect_asm().values()
     return text

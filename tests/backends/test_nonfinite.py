@@ -9,6 +9,8 @@ import pytest
 from oracles.equations import Problem
 from oracles.problems import CELLS, flat_gradients, flat_trace, largest_error, layer_for, problem, run
 
+from rnnbench.backends.cpu import arrays
+
 SIZES = {"steps": 5, "batch": 4, "inputs": 3, "hidden": 9}
 BACKENDS = ["reference", "cpu"]
 
@@ -85,6 +87,22 @@ def test_backward_never_reads_padding(cell: str, backend: str, content: float) -
     assert largest_error(flat_gradients(found), flat_gradients(expected)) <= 1e-14
 
 
+@pytest.mark.parametrize("content", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("place", ["x", "W_xh", "W_hh", "b_h"])
+def test_forward_takes_infinity_and_nan_where_the_reference_does(
+    cell: str, backend: str, place: str, content: float
+) -> None:
+    given = problem(cell, **SIZES, lengths=True)
+    target = {"x": given.x, **given.params}[place]
+    target[(1, given.lengths.argmax(), 0) if place == "x" else (0,) * target.ndim] = content
+    found, expected = (
+        flat_trace(layer_for(given, name).forward(given.x, given.state, given.lengths))
+        for name in (backend, "reference")
+    )
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
 def test_memory_that_was_never_written_is_never_read(cell: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = problem(cell, **SIZES, lengths=True)
     layer = layer_for(given, backend)
@@ -98,6 +116,7 @@ def test_memory_that_was_never_written_is_never_read(cell: str, backend: str, mo
         return array
 
     monkeypatch.setattr(np, "empty", poisoned)
+    monkeypatch.setattr(arrays, "_kept", arrays._Kept())  # what threads keep is asked for once more
     trace, gradients = run(layer, given)
     monkeypatch.undo()
     assert largest_error(flat_trace(trace), flat_trace(expected_trace)) == 0

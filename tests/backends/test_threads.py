@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 from threadpoolctl import threadpool_info
@@ -51,23 +53,52 @@ def test_no_threads_are_refused() -> None:
         pass
 
 
-def test_a_forked_process_does_not_wait_for_threads_it_does_not_have() -> None:
-    import subprocess
-    import sys
+FORK = """
+import importlib, multiprocessing, sys, threading
+import numpy as np
+from rnnbench.backends.threads import use_threads
+from rnnbench.layer import Layer
 
+teams = importlib.import_module("rnnbench.backends.cpu.teams")
+teams.MINIMUM_WORK = teams.MINIMUM_STEP_WORK = 1
+layer, x = Layer("rnn", 2, int(sys.argv[1])), np.ones((2, int(sys.argv[2]), 2))
+
+def run(_=None):
+    trace = layer.forward(x)
+    return layer.backward(trace, trace.h).params["W_hh"]
+
+with use_threads(2):
+    expected = run()
+    assert threading.active_count() > 1
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        found = pool.map_async(run, [0]).get(timeout=40)
+    assert np.array_equal(found[0], expected)
+"""
+
+
+@pytest.mark.parametrize(("hidden", "batch"), [(3, 4), (150, 1)], ids=["sequences", "units"])
+def test_a_forked_process_does_not_wait_for_threads_it_does_not_have(hidden: int, batch: int) -> None:
     if not hasattr(os, "fork"):
         pytest.skip("this system does not fork")
-    program = (
-        "import multiprocessing, numpy as np\n"
-        "from rnnbench.backends import cpu\n"
-        "def run(_=None):\n"
-        "    done = []\n"
-        "    cpu.over_batch(lambda first, rows: done.append(rows), 4, 10**9)\n"
-        "    return sum(done)\n"
-        "from rnnbench.backends.threads import use_threads\n"
-        "with use_threads(2):\n"
-        "    assert run() == 4\n"
-        "    with multiprocessing.get_context('fork').Pool(1) as pool:\n"
-        "        assert pool.map_async(run, [0]).get(timeout=20) == [4]\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", FORK, str(hidden), str(batch)], check=True, timeout=60)
+
+
+FORK_WHILE_SUBMITTING = """
+import importlib, os, signal
+from rnnbench.backends.threads import use_threads
+
+teams = importlib.import_module("rnnbench.backends.cpu.teams")
+with teams._submitting:
+    child = os.fork()
+    if child == 0:
+        signal.alarm(5)
+        teams.run_together([lambda: None, lambda: None], give_up=lambda: None)
+        os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_process_forked_while_another_thread_starts_its_own_does_not_wait_for_it() -> None:
+    if not hasattr(os, "fork"):
+        pytest.skip("this system does not fork")
+    subprocess.run([sys.executable, "-c", FORK_WHILE_SUBMITTING], check=True, timeout=60)

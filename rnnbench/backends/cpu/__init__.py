@@ -1,12 +1,8 @@
-"""The CPU backend: whole time loops compiled by Numba, the batch split over threads that never meet inside."""
+"""The CPU backend: whole time loops compiled by Numba, on as many threads as pay."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from itertools import pairwise
+import math
 
 import numpy as np
 
@@ -17,72 +13,74 @@ from rnnbench.backends.base import (
     Trace,
     check_gradient_shapes,
     check_shapes,
+    check_stored,
     without_padding,
 )
-from rnnbench.backends.cpu.backward import BackwardArrays, Workspace
-from rnnbench.backends.cpu.forward import ForwardArrays, Sizes
-from rnnbench.backends.cpu.kernels import kernels
-from rnnbench.backends.cpu.layout import Layout
-from rnnbench.backends.cpu.target import target, vector_bytes
-from rnnbench.backends.threads import thread_count
+from rnnbench.backends.cpu.arrays import aligned
+from rnnbench.backends.cpu.forward import Sizes, Span
+from rnnbench.backends.cpu.layout import Layout, layout_of
+from rnnbench.backends.cpu.passes import BackwardPass, ForwardPass
+from rnnbench.backends.cpu.target import vector_bytes
+from rnnbench.backends.cpu.teams import teams
+from rnnbench.backends.memory import check_memory
 from rnnbench.cells.base import Cell
 from rnnbench.errors import InputError
 
-CHUNK_BYTES = 1 << 18
-"""Pre-activations of one chunk of steps: small enough to stay in the second-level cache until they are used."""
-MINIMUM_WORK = 1 << 20
-"""Multiply-adds a thread must have before a second one pays for being woken."""
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class Cpu(Backend):
-    """Numba on the CPU in float32 or float64, vectorised, one thread per part of the batch."""
+    """Numba on the CPU in float32 or float64, vectorised, threads sharing the batch or the units."""
 
     name = "cpu"
 
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """Return an uninitialised NumPy array."""
-        return np.empty(shape, dtype)
+        """Return an uninitialised NumPy array that starts at a cache line."""
+        [flat] = aligned(np.dtype(dtype), math.prod(shape))
+        return flat.reshape(shape)
 
-    def forward(self, cell: Cell, params: Arrays, x: np.ndarray, state: Arrays, lengths: np.ndarray | None) -> Trace:
+    def forward(
+        self,
+        cell: Cell,
+        params: Arrays,
+        x: np.ndarray,
+        state: Arrays,
+        lengths: np.ndarray | None,
+        *,
+        store: bool = True,
+        checkpoint_every: int | None = None,
+    ) -> Trace:
         """See Backend.forward."""
         steps, batch, features, hidden = check_shapes(cell, params, x, state, lengths)
-        layout = Layout(cell, hidden, checked_dtype(params))
-        x = np.ascontiguousarray(without_padding(x, lengths), layout.dtype)
+        layout = layout_of(cell, hidden, checked_dtype(params))
         sizes = Sizes(steps, batch, features, hidden, layout.blocks)
-        states = self.allocate((len(cell.states), steps + 1, batch, layout.padded), layout.dtype)
-        states[:, 0, :, hidden:] = 0
-        for k, name in enumerate(cell.states):
-            states[k, 0, :, :hidden] = state[name]
-        saved = self.allocate((steps, batch, layout.blocks, len(cell.saved), layout.units), layout.dtype)
-        arrays = ForwardArrays(
-            x=x.ravel(),
-            lengths=step_counts(steps, batch, lengths),
-            weights_x=layout.packed_by_block(params["W_xh"], cell.input_gates),
-            weights_early=layout.packed_by_block(params["W_hh"], layout.early_gates),
-            weights_late=layout.packed_by_block(params["W_hh"], layout.late_gates),
-            bias=layout.bias_row(params),
-            states=states.ravel(),
-            saved=saved.ravel(),
+        x = np.ascontiguousarray(without_padding(x, lengths), layout.dtype)
+        every = min(checkpoint_every or steps, steps)
+        keep = store and every == steps
+        check_memory(
+            (steps + 1) * batch * layout.padded * layout.dtype.itemsize * (layout.values if keep else 1),
+            f"a {cell.name} with T={steps}, B={batch}, H={hidden}"
+            + (" (backward's share is smaller with checkpoint_every)" if keep else ""),
         )
-        run = kernels(cell, layout.dtype).run_forward
-
-        def run_rows(first: int, rows: int) -> None:
-            chunk = chunk_steps(layout, steps, rows)
-            z = np.empty(chunk * rows * layout.z_width, layout.dtype)
-            operand = np.empty(rows * layout.padded if layout.late else 0, layout.dtype)
-            run(sizes, arrays, z, operand, first, rows, chunk)
-
-        work = steps * batch * hidden * (features + hidden) * len(cell.gates)
-        over_batch(run_rows, batch, work)
+        tape = Tape(layout, sizes, keep)
+        tape.start(state)
+        run = ForwardPass(layout, sizes, params, x, lengths, tape.h)
+        for start in range(0, steps, every):
+            if store and every < steps:
+                tape.checkpoint()
+            run(tape.memory, tape.saved, start, min(start + every, steps))
+            last = tape.memory[:, (min(start + every, steps) - start) % tape.memory.shape[1]]
+            if start + every < steps:
+                tape.memory[:, 0] = last
+        finals = (tape.h[steps], *last)
         return Trace(
-            h=without_padding(states[0, 1:, :, :hidden], lengths),
-            state={name: states[k, steps, :, :hidden].copy() for k, name in enumerate(cell.states)},
+            h=without_padding(tape.h[1:, :, :hidden], lengths),
+            state={name: final[:, :hidden].copy() for name, final in zip(cell.states, finals, strict=True)},
             cell=cell,
             params=params,
             x=x,
             lengths=lengths,
-            tape={"states": states, "saved": saved, "layout": layout},
+            tape={"tape": tape, "every": every} if store else {},
         )
 
     def backward(
@@ -96,63 +94,74 @@ class Cpu(Backend):
     ) -> Gradients:
         """See Backend.backward."""
         check_gradient_shapes(trace, d_h, d_state)
-        cell, params, layout = trace.cell, trace.params, trace.tape["layout"]
+        check_stored(trace)
         steps, batch, features = trace.x.shape
-        hidden, padded, dtype = layout.hidden, layout.padded, layout.dtype
+        cell, hidden = trace.cell, trace.h.shape[2]
+        tape, every = trace.tape["tape"], trace.tape["every"]
+        layout = tape.layout
         sizes = Sizes(steps, batch, features, hidden, layout.blocks)
-        lanes = target(dtype).lanes
-        padded_features = -(-features // lanes) * lanes if input_gradient else 0
-        d_x = np.zeros((steps, batch, padded_features), dtype)
-        sequence = self.allocate(
-            (len(cell.states), steps, batch, padded) if state_sequence else (0, steps, batch, padded), dtype
+        memory, saved = tape.memory, tape.saved
+        if tape.checkpoints:
+            memory, saved = tape.stretch(every)
+            again = ForwardPass(layout, sizes, trace.params, trace.x, trace.lengths, tape.h)
+        run = BackwardPass(
+            layout, sizes, trace, (tape.h, memory, saved), d_h, d_state, every, state_sequence, input_gradient
         )
-        arrays = BackwardArrays(
-            x=trace.x.ravel(),
-            lengths=step_counts(steps, batch, trace.lengths),
-            weights_x=layout.packed_transpose(params["W_xh"], cell.input_gates),
-            weights_early=layout.packed_recurrent_transpose(params["W_hh"], layout.early_gates),
-            weights_late=layout.packed_recurrent_transpose(params["W_hh"], layout.late_gates),
-            states=trace.tape["states"].ravel(),
-            saved=trace.tape["saved"].ravel(),
-            d_h=layout.padded_units(d_h).ravel(),
-            d_x=d_x.ravel(),
-            d_state_sequence=sequence.ravel(),
-        )
-        delta = np.zeros((len(cell.states), batch, padded), dtype)
-        for k, name in enumerate(cell.states):
-            if name in d_state:
-                delta[k, :, :hidden] = d_state[name]
-        run = kernels(cell, dtype).run_backward
-        parts: list[Workspace] = []
-
-        def run_rows(first: int, rows: int) -> None:
-            chunk = chunk_steps(layout, steps, rows)
-            work = workspace(layout, features, rows, chunk, delta[:, first : first + rows])
-            run(sizes, arrays, work, first, rows, chunk)
-            delta[:, first : first + rows] = work.d_state.reshape(-1, rows, padded)
-            parts.append(work)
-
-        work = 2 * steps * batch * hidden * (features + hidden) * len(cell.gates)
-        over_batch(run_rows, batch, work)
-        return Gradients(
-            x=d_x[:, :, :features] if input_gradient else None,
-            params=summed_gradients(layout, features, parts),
-            state={name: delta[k, :, :hidden].copy() for k, name in enumerate(cell.states)},
-            state_sequence={name: sequence[k, :, :, :hidden] for k, name in enumerate(cell.states)}
-            if state_sequence
-            else None,
-        )
+        for start in reversed(range(0, steps, every)):
+            end = min(start + every, steps)
+            if tape.checkpoints:
+                memory[:, 0] = tape.checkpoints[start // every]
+                again(memory, saved, start, end)
+            run(Span(start, end, run.chunk, memory.shape[1]))
+        return run.gradients(cell)
 
     def describe(self, cell: Cell, hidden_size: int, batch: int, dtype: np.dtype) -> str:
-        """Say which vectors, tile and threads such a layer would get."""
-        layout = Layout(cell, hidden_size, np.dtype(dtype))
+        """Say which vectors, tile and threads a long sequence in such a layer would get."""
+        layout = layout_of(cell, hidden_size, np.dtype(dtype))
         tile = layout.block_tile(len(layout.early_gates))
-        threads = min(batch, thread_count())
+        [first, *others] = teams(layout, batch, 1 << 62)
+        threads = len(first) * (1 + len(others))
+        split = "units" if len(first) > 1 else "sequences"
         return (
             f"cpu: {cell.name} in {dtype}, {8 * vector_bytes()}-bit vectors, tiles of {len(tile.row)} sequences x "
             f"{len(tile.vector)} vectors, {hidden_size} units padded to {layout.padded}, up to {threads} thread(s) "
-            f"over {batch} sequence(s)"
+            f"sharing {batch} sequence(s)" + (f" by {split}" if threads > 1 else "")
         )
+
+
+class Tape:
+    """The states of a run through time, and what else backward needs; layout.py says how they lie."""
+
+    def __init__(self, layout: Layout, sizes: Sizes, keep: bool) -> None:
+        self.layout = layout
+        self.shape = (sizes.batch, layout.padded)
+        self.checkpoints: list[np.ndarray] = []
+        rows, others = sizes.batch * layout.padded, len(layout.cell.states) - 1
+        slots = sizes.steps + 1 if keep else 2
+        values = sizes.steps * len(layout.cell.saved) if keep else 0
+        h, memory, self.saved = aligned(layout.dtype, (sizes.steps + 1) * rows, others * slots * rows, values * rows)
+        self.h = h.reshape(sizes.steps + 1, *self.shape)
+        self.memory = memory.reshape(others, slots, *self.shape)
+
+    def start(self, state: Arrays) -> None:
+        """Set the states before the first step."""
+        hidden = self.layout.hidden
+        firsts = (self.h[0], *self.memory[:, 0])
+        for name, first in zip(self.layout.cell.states, firsts, strict=True):
+            first[:, :hidden] = state[name]
+            if hidden < self.layout.padded:
+                first[:, hidden:] = 0
+
+    def checkpoint(self) -> None:
+        """Keep the states that a stretch starts from; h is kept anyway."""
+        self.checkpoints.append(self.memory[:, 0].copy())
+
+    def stretch(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the memory and saved values of so many steps between two checkpoints, to be run again."""
+        rows, others = math.prod(self.shape), len(self.layout.cell.states) - 1
+        counts = others * (steps + 1) * rows, steps * len(self.layout.cell.saved) * rows
+        memory, saved = aligned(self.layout.dtype, *counts)
+        return memory.reshape(others, steps + 1, *self.shape), saved
 
 
 def checked_dtype(params: Arrays) -> np.dtype:
@@ -162,73 +171,3 @@ def checked_dtype(params: Arrays) -> np.dtype:
         found = ", ".join(sorted(map(str, dtypes)))
         raise InputError(f"parameters are {found}; the cpu backend takes all float32 or all float64")
     return dtypes.pop()
-
-
-def step_counts(steps: int, batch: int, lengths: np.ndarray | None) -> np.ndarray:
-    """Return the steps of each sequence, int64 (B,)."""
-    return np.full(batch, steps, np.int64) if lengths is None else np.ascontiguousarray(lengths, np.int64)
-
-
-def chunk_steps(layout: Layout, steps: int, rows: int) -> int:
-    """Return how many steps are projected at once."""
-    return max(1, min(steps, CHUNK_BYTES // (rows * layout.z_width * layout.dtype.itemsize)))
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="rnnbench")
-
-
-if hasattr(os, "register_at_fork"):  # a forked process has the pool but none of its threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
-def over_batch(run_rows: Callable[[int, int], None], batch: int, work: int) -> None:
-    """Call run_rows(first row, rows) for parts of the batch, one a thread; compiled code releases the GIL."""
-    threads = max(1, min(thread_count(), batch, work // MINIMUM_WORK))
-    starts = [batch * k // threads for k in range(threads + 1)]
-    parts = [(first, after - first) for first, after in pairwise(starts)]
-    if threads == 1:
-        run_rows(*parts[0])
-        return
-    others = [_pool(threads - 1).submit(run_rows, *part) for part in parts[1:]]
-    run_rows(*parts[0])
-    for other in others:
-        other.result()
-
-
-def workspace(layout: Layout, features: int, rows: int, chunk: int, delta: np.ndarray) -> Workspace:
-    """Return one thread's arrays: sums start from zero, d_state from the gradient by the final states."""
-    dtype, padded, hidden = layout.dtype, layout.padded, layout.hidden
-    gates, late = len(layout.cell.gates), layout.late
-    return Workspace(
-        d_z=np.empty(chunk * rows * layout.z_width, dtype),
-        d_state=np.ascontiguousarray(delta).ravel().copy(),
-        operand=np.empty(chunk * rows * padded if late else 0, dtype),
-        d_operand=np.empty(rows * padded if late else 0, dtype),
-        d_weights_x=np.zeros(features * gates * padded, dtype),
-        d_weights_early=np.zeros(hidden * (gates - late) * padded, dtype),
-        d_weights_late=np.zeros(hidden * late * padded, dtype),
-        d_bias=np.zeros(layout.z_width, dtype),
-    )
-
-
-def summed_gradients(layout: Layout, features: int, parts: list[Workspace]) -> Arrays:
-    """Add up what the threads found, and put it in the order of the parameters."""
-    cell, hidden, padded = layout.cell, layout.hidden, layout.padded
-    gates = len(cell.gates)
-
-    def total(name: str, rows: int) -> np.ndarray:
-        return sum(getattr(part, name) for part in parts).reshape(rows, -1, padded)
-
-    recurrent = np.concatenate([total("d_weights_early", hidden), total("d_weights_late", hidden)], axis=1)
-    bias = total("d_bias", 1)
-    gradients = {
-        "W_xh": layout.from_planes(total("d_weights_x", features), cell.input_gates),
-        "W_hh": layout.from_planes(recurrent, cell.recurrent_gates),
-        "b_h": layout.from_planes(bias[:, :gates], cell.input_gates)[0],
-    }
-    if cell.separate:
-        separate = tuple(range(len(cell.separate)))
-        gradients[cell.separate_bias] = layout.from_planes(bias[:, gates:], separate)[0]
-    return gradients

@@ -1,5 +1,9 @@
-"""Backpropagation through time, written once for every cell: one call takes a thread's rows from the last step to
+"""Backpropagation through time, written once for every cell: one call takes one thread's part from the last step to
 the first, and adds up the weights' gradients a chunk of steps at a time, while the chunk is in cache.
+
+Threads are parts as in forward.py: a team meets once a step, when each has written its units of d_z. Steps lie in a
+chunk in the order they are taken, the last one first, and every sum over steps is taken in that order: gradients
+are the same to the last bit however the steps are cut into chunks and calls.
 
 The names in the first block stand for one cell's functions and sizes when `specialise` compiles the loop.
 """
@@ -9,202 +13,287 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from rnnbench.backends.cpu.lanes import add, load, store
-from rnnbench.backends.cpu.product import PACKED, Matrix, Tile, multiply
+from rnnbench.backends.cpu.barrier import meet
+from rnnbench.backends.cpu.lanes import add, clear, copy, load, store
+from rnnbench.backends.cpu.product import PACKED, Matrix
 
 backward_element: Callable
 operand_backward_element: Callable
+multiply_step: Callable
+multiply_chunk: Callable
+pack_transpose: Callable
 LANE: tuple[int, ...]
 GATE: tuple[int, ...]
-EARLY: tuple[int, ...]
-LATE: tuple[int, ...]
+INPUT_GATES: tuple[int, ...]
+EARLY_GATES: tuple[int, ...]
+LATE_GATES: tuple[int, ...]
 HAS_LATE: bool
+MEMORY: tuple[int, ...]
 STATE: tuple[int, ...]
 PREACTIVATION: tuple[int, ...]
 SAVED: tuple[int, ...]
-PLANE_TILE: Tile
 ONE = (0,)
 
 
 class BackwardArrays(NamedTuple):
-    """Every array of the backward loop that threads share, flat; layout.py says how each lies."""
+    """Every array of the backward loop that teams share, flat; layout.py says how each lies."""
 
     x: Any
     lengths: Any
     weights_x: Any
-    """W_xh transposed, (G*Hp, I padded) in panels."""
-    weights_early: Any
-    weights_late: Any
-    states: Any
+    weights_h: Any
+    h: Any
+    memory: Any
     saved: Any
     d_h: Any
     d_x: Any
-    """(T, B, I padded), or empty if not wanted."""
+    """(T, B, I), or empty if not wanted."""
     d_state_sequence: Any
     """(S, T, B, Hp), or empty if not wanted."""
 
 
-class Workspace(NamedTuple):
-    """One thread's own arrays, flat."""
+class TeamArrays(NamedTuple):
+    """The arrays of threads that share rows, flat; each thread writes its own units of them."""
 
     d_z: Any
-    """(chunk, rows, P, Hp)."""
+    """(chunk, rows, P, Hp), rows z_row apart."""
+    z_row: int
     d_state: Any
     """(S, rows, Hp): what flows to the step before; at the start, the gradient by the final states."""
+    previous: Any
+    """(chunk, rows, Hp), rows h_row apart: h before each step."""
+    h_row: int
     operand: Any
-    """(chunk, rows, Hp), of cells with late gates."""
+    """As `previous`, of cells with late gates."""
     d_operand: Any
     """(rows, Hp), of cells with late gates."""
+    x: Any
+    """(chunk, rows, I), rows x_row apart."""
+    x_row: int
+    d_x: Any
+    """(chunk, rows, I), rows d_x_row apart: whole vectors."""
+    d_x_row: int
     d_weights_x: Any
-    """(I, G, Hp), summed over the thread's rows and all steps; so are the next three."""
+    """(I, G, Hp), summed over the team's rows and all steps; so are the next three."""
     d_weights_early: Any
     d_weights_late: Any
     d_bias: Any
+    counter: Any
 
 
-def step_elements(sizes, arrays, work, t, d_z_start, first_row, rows):
-    """d_z of one step, and what reaches the step before by all paths but the matrix products."""
+class BackwardScratch(NamedTuple):
+    """One thread's own packed weights, transposed: the columns are its units, and its features."""
+
+    weights_x: Any
+    weights_early: Any
+    weights_late: Any
+    first_feature: int
+    end_feature: int
+    """Of whole vectors; none where dL/dx is not wanted."""
+
+
+def run_elements(sizes, arrays, team, part, span, t, first):
+    """d_z of one step, and what reaches the step before by all paths but the matrix products.
+
+    `first` is the chunk's row where this step starts.
+    """
     units = len(LANE)
     padded = sizes.blocks * units
-    state_stride = (sizes.steps + 1) * sizes.batch * padded
+    memory_stride = span.slots * sizes.batch * padded
     sequence_stride = sizes.steps * sizes.batch * padded
-    for r in range(rows):
-        row = first_row + r
+    for r in range(part.rows):
+        row = part.first_row + r
         runs = t < arrays.lengths[row]
-        for q in range(sizes.blocks):
+        for q in range(part.first_block, part.end_block):
             at = r * padded + q * units
             here = (t * sizes.batch + row) * padded + q * units
-            d_z_at = d_z_start + r * len(PREACTIVATION) * padded + q * units
+            in_span = ((t - span.start) * sizes.batch + row) * padded + q * units
+            d_z_at = (first + r) * team.z_row + q * units
             if runs:
-                add(work.d_state, at, 0, LANE, load(arrays.d_h, here, 0, LANE, ONE))
-            d_state = load(work.d_state, at, rows * padded, LANE, STATE)
+                add(team.d_state, at, 0, LANE, load(arrays.d_h, here, 0, LANE, ONE))
+            d_state = load(team.d_state, at, part.rows * padded, LANE, STATE)
             if arrays.d_state_sequence.size:
                 store(arrays.d_state_sequence, here, sequence_stride, LANE, d_state)
+            h_before = load(arrays.h, here, 0, LANE, ONE)
+            store(team.previous, (first + r) * team.h_row + q * units, 0, LANE, h_before)
             if runs:
-                state = load(arrays.states, here + sizes.batch * padded, state_stride, LANE, STATE)
-                previous = load(arrays.states, here, state_stride, LANE, STATE)
-                saved_at = ((t * sizes.batch + row) * sizes.blocks + q) * len(SAVED) * units
+                previous = h_before + load(arrays.memory, in_span, memory_stride, LANE, MEMORY)
+                after = sizes.batch * padded
+                state = load(arrays.h, here + after, 0, LANE, ONE) + load(
+                    arrays.memory, in_span + after, memory_stride, LANE, MEMORY
+                )
+                saved_at = (((t - span.start) * sizes.batch + row) * sizes.blocks + q) * len(SAVED) * units
                 saved = load(arrays.saved, saved_at, units, LANE, SAVED)
                 d_z, d_previous = backward_element(d_state, state, previous, saved)
-                store(work.d_z, d_z_at, padded, LANE, d_z)
-                store(work.d_state, at, rows * padded, LANE, d_previous)
+                store(team.d_z, d_z_at, padded, LANE, d_z)
+                store(team.d_state, at, part.rows * padded, LANE, d_previous)
             else:
                 for p in range(len(PREACTIVATION)):
-                    store(work.d_z, d_z_at + p * padded, 0, LANE, (0.0,))
+                    store(team.d_z, d_z_at + p * padded, 0, LANE, (0.0,))
 
 
-def clear_padding(sizes, work, d_z_start, rows):
+def clear_padding(sizes, team, part, first):
     """Zero d_z of the units that only fill the last block, whatever the cell made of them."""
-    padded = sizes.blocks * len(LANE)
-    for plane in range(rows * len(PREACTIVATION)):
-        for unit in range(sizes.hidden, padded):
-            work.d_z[d_z_start + plane * padded + unit] = 0
+    units = len(LANE)
+    padded = sizes.blocks * units
+    if part.end_block * units <= sizes.hidden:
+        return
+    for r in range(part.rows):
+        for p in range(len(PREACTIVATION)):
+            at = (first + r) * team.z_row + p * padded
+            clear(team.d_z, at + sizes.hidden, part.end_block * units - sizes.hidden)
 
 
-def late_products(sizes, arrays, work, t, chunk_step, d_z_start, first_row, rows):
+def run_late(sizes, arrays, team, scratch, part, span, t, first):
     """Through the late gates' product to the operand, and from there to the early gates and the states."""
     units = len(LANE)
     padded = sizes.blocks * units
-    d_z_row = len(PREACTIVATION) * padded
-    state_stride = (sizes.steps + 1) * sizes.batch * padded
-    late_start = d_z_start + (len(PREACTIVATION) - len(LATE)) * padded
-    for j in range(0, rows * padded, units):
-        store(work.d_operand, j, 0, LANE, (0.0,))
-    depth = len(LATE) * padded
-    multiply(
-        Matrix(work.d_z, late_start, d_z_row, 1),
-        Matrix(arrays.weights_late, 0, PACKED, depth),
-        Matrix(work.d_operand, 0, padded, 1),
-        rows, depth, padded, PLANE_TILE,
-    )  # fmt: skip
-    for r in range(rows):
-        row = first_row + r
-        for q in range(sizes.blocks):
+    memory_stride = span.slots * sizes.batch * padded
+    first_unit = part.first_block * units
+    late = (len(PREACTIVATION) - len(LATE_GATES)) * padded
+    for r in range(part.rows):
+        for j in range(first_unit, part.end_block * units, units):
+            store(team.d_operand, r * padded + j, 0, LANE, (0.0,))
+    depth = len(LATE_GATES) * padded
+    d_z_late = Matrix(team.d_z, first * team.z_row + late, team.z_row, 1)
+    weights = Matrix(scratch.weights_late, 0, PACKED, depth)
+    out = Matrix(team.d_operand, first_unit, padded, 1)
+    multiply_step(d_z_late, weights, out, part.rows, depth, part.end_block * units - first_unit)
+    for r in range(part.rows):
+        row = part.first_row + r
+        for q in range(part.first_block, part.end_block):
             at = r * padded + q * units
-            operand_at = chunk_step * rows * padded + at
+            operand_at = (first + r) * team.h_row + q * units
             if t < arrays.lengths[row]:
-                d_z_at = d_z_start + r * d_z_row + q * units
-                d_operand = load(work.d_operand, at, 0, LANE, ONE)
-                previous = load(arrays.states, (t * sizes.batch + row) * padded + q * units, state_stride, LANE, STATE)
-                saved_at = ((t * sizes.batch + row) * sizes.blocks + q) * len(SAVED) * units
+                d_operand = load(team.d_operand, at, 0, LANE, ONE)
+                in_span = ((t - span.start) * sizes.batch + row) * padded + q * units
+                previous = load(arrays.h, (t * sizes.batch + row) * padded + q * units, 0, LANE, ONE) + load(
+                    arrays.memory, in_span, memory_stride, LANE, MEMORY
+                )
+                saved_at = (((t - span.start) * sizes.batch + row) * sizes.blocks + q) * len(SAVED) * units
                 saved = load(arrays.saved, saved_at, units, LANE, SAVED)
                 operand, d_z, d_state = operand_backward_element(d_operand[0], previous, saved)
-                store(work.operand, operand_at, 0, LANE, (operand,))
-                add(work.d_z, d_z_at, padded, LANE, d_z)
-                add(work.d_state, at, rows * padded, LANE, d_state)
+                store(team.operand, operand_at, 0, LANE, (operand,))
+                add(team.d_z, (first + r) * team.z_row + q * units, padded, LANE, d_z)
+                add(team.d_state, at, part.rows * padded, LANE, d_state)
             else:
-                store(work.operand, operand_at, 0, LANE, (0.0,))
+                store(team.operand, operand_at, 0, LANE, (0.0,))
 
 
-def add_weight_gradients(sizes, arrays, work, first_step, steps, first_row, rows):
-    """Add a chunk's x^T d_z, h^T d_z and column sums of d_z; write its dL/dx. A whole batch is one product."""
+def gather_inputs(sizes, arrays, team, part, t, first):
+    """Copy one step's inputs beside its d_z; every member copies the features that fall to it."""
+    begin = sizes.features * part.member // part.members
+    count = sizes.features * (part.member + 1) // part.members - begin
+    for r in range(part.rows):
+        source = (t * sizes.batch + part.first_row + r) * sizes.features
+        copy(team.x, (first + r) * team.x_row + begin, arrays.x, source + begin, count)
+
+
+def add_product(left, left_row, rows, team, plane, planes, sizes, part, out, depth):
+    """out += left^T d_z over the chunk: of one plane after the other, the units of this part."""
     units = len(LANE)
     padded = sizes.blocks * units
-    d_z_row = len(PREACTIVATION) * padded
-    gates = len(GATE) * padded
-    early, late = len(EARLY) * padded, len(LATE) * padded
-    separate = (len(PREACTIVATION) - len(GATE)) * padded
-    whole = rows == sizes.batch
-    products, height = (1, steps * rows) if whole else (steps, rows)
-    d_x_row = arrays.d_x.size // (sizes.steps * sizes.batch)
-    for s in range(products):
-        d_z_start = s * rows * d_z_row
-        first = (first_step + s) * sizes.batch + first_row
-        d_z = Matrix(work.d_z, d_z_start, d_z_row, 1)
-        d_z_early = Matrix(work.d_z, d_z_start + separate, d_z_row, 1)
-        x_transposed = Matrix(arrays.x, first * sizes.features, 1, sizes.features)
-        h_transposed = Matrix(arrays.states, first * padded, 1, padded)
-        multiply(
-            x_transposed,
-            d_z,
-            Matrix(work.d_weights_x, 0, gates, 1),
-            sizes.features,
-            height,
-            gates,
-            PLANE_TILE,
-        )
-        multiply(
-            h_transposed,
-            d_z_early,
-            Matrix(work.d_weights_early, 0, early, 1),
-            sizes.hidden,
-            height,
-            early,
-            PLANE_TILE,
-        )
-        if HAS_LATE:
-            d_z_late = Matrix(work.d_z, d_z_start + separate + early, d_z_row, 1)
-            u_transposed = Matrix(work.operand, s * rows * padded, 1, padded)
-            d_late = Matrix(work.d_weights_late, 0, late, 1)
-            multiply(u_transposed, d_z_late, d_late, sizes.hidden, height, late, PLANE_TILE)
-        if d_x_row:
-            weights = Matrix(arrays.weights_x, 0, PACKED, gates)
-            d_x = Matrix(arrays.d_x, first * d_x_row, d_x_row, 1)
-            multiply(d_z, weights, d_x, height, gates, d_x_row, PLANE_TILE)
-    for r in range(steps * rows):
-        for j in range(0, d_z_row, units):
-            d_z_here = load(work.d_z, r * d_z_row + j, 0, LANE, ONE)
-            add(work.d_bias, j, 0, LANE, d_z_here)
+    first_unit = part.first_block * units
+    count, width = planes, part.end_block * units - first_unit
+    if part.members == 1:
+        count, width = 1, planes * padded
+    transposed = Matrix(left, 0, 1, left_row)
+    for p in range(count):
+        d_z = Matrix(team.d_z, (plane + p) * padded + first_unit, team.z_row, 1)
+        target = Matrix(out, p * padded + first_unit, planes * padded, 1)
+        multiply_chunk(transposed, d_z, target, rows, depth, width)
 
 
-def run_backward(sizes, arrays, work, first_row, rows, chunk):
-    """Run all steps backward for `rows` sequences from first_row on, `chunk` steps at a time."""
-    padded = sizes.blocks * len(LANE)
-    d_z_row = len(PREACTIVATION) * padded
+def add_weight_gradients(sizes, arrays, team, scratch, part, first_step, rows):
+    """Add a chunk's x^T d_z, h^T d_z and column sums of d_z, and write its dL/dx.
+
+    The chunk has so many rows; its last one is of first_step.
+    """
+    units = len(LANE)
+    padded = sizes.blocks * units
+    separate = len(PREACTIVATION) - len(GATE)
+    add_product(team.x, team.x_row, sizes.features, team, 0, len(GATE), sizes, part, team.d_weights_x, rows)
+    add_product(
+        team.previous, team.h_row, sizes.hidden, team, separate, len(EARLY_GATES), sizes, part,
+        team.d_weights_early, rows,
+    )  # fmt: skip
+    if HAS_LATE:
+        plane = separate + len(EARLY_GATES)
+        add_product(
+            team.operand, team.h_row, sizes.hidden, team, plane, len(LATE_GATES), sizes, part,
+            team.d_weights_late, rows,
+        )  # fmt: skip
+    for r in range(rows):
+        for p in range(len(PREACTIVATION)):
+            for q in range(part.first_block, part.end_block):
+                at = p * padded + q * units
+                add(team.d_bias, at, 0, LANE, load(team.d_z, r * team.z_row + at, 0, LANE, ONE))
+    width = scratch.end_feature - scratch.first_feature
+    if width > 0:
+        add_input_gradient(sizes, arrays, team, scratch, part, first_step, rows, width)
+
+
+def add_input_gradient(sizes, arrays, team, scratch, part, first_step, rows, width):
+    """Write dL/dx = d_z W_xh^T of a chunk, for the features of this part."""
+    for r in range(rows):
+        clear(team.d_x, r * team.d_x_row + scratch.first_feature, width)
+    depth = len(GATE) * sizes.blocks * len(LANE)
+    d_z = Matrix(team.d_z, 0, team.z_row, 1)
+    weights = Matrix(scratch.weights_x, 0, PACKED, depth)
+    out = Matrix(team.d_x, scratch.first_feature, team.d_x_row, 1)
+    multiply_chunk(d_z, weights, out, rows, depth, width)
+    steps = rows // part.rows
+    begin = scratch.first_feature
+    count = width if scratch.end_feature <= sizes.features else sizes.features - begin
+    for s in range(steps):
+        for r in range(part.rows):
+            source = (s * part.rows + r) * team.d_x_row
+            target = ((first_step + steps - 1 - s) * sizes.batch + part.first_row + r) * sizes.features
+            copy(arrays.d_x, target + begin, team.d_x, source + begin, count)
+
+
+def run_backward(sizes, arrays, team, scratch, part, span):
+    """Run the steps of `span` backward for one part."""
+    units = len(LANE)
+    padded = sizes.blocks * units
+    first_unit, end_unit = part.first_block * units, part.end_block * units
     separate = (len(PREACTIVATION) - len(GATE)) * padded
-    depth = len(EARLY) * padded
-    weights = Matrix(arrays.weights_early, 0, PACKED, depth)
-    for t in range(sizes.steps - 1, -1, -1):
-        chunk_step = t % chunk
-        d_z_start = chunk_step * rows * d_z_row
-        step_elements(sizes, arrays, work, t, d_z_start, first_row, rows)
-        clear_padding(sizes, work, d_z_start, rows)
+    pack_transpose(
+        arrays.weights_h, sizes.hidden, sizes.hidden, padded, EARLY_GATES, first_unit, end_unit, scratch.weights_early
+    )
+    if HAS_LATE:
+        pack_transpose(
+            arrays.weights_h, sizes.hidden, sizes.hidden, padded, LATE_GATES, first_unit, end_unit,
+            scratch.weights_late,
+        )  # fmt: skip
+    pack_transpose(
+        arrays.weights_x, sizes.features, sizes.hidden, padded, INPUT_GATES,
+        scratch.first_feature, scratch.end_feature, scratch.weights_x,
+    )  # fmt: skip
+    depth = len(EARLY_GATES) * padded
+    weights = Matrix(scratch.weights_early, 0, PACKED, depth)
+    meetings, chunk_step = 0, 0
+    for t in range(span.end - 1, span.start - 1, -1):
+        first = chunk_step * part.rows
+        run_elements(sizes, arrays, team, part, span, t, first)
+        clear_padding(sizes, team, part, first)
+        gather_inputs(sizes, arrays, team, part, t, first)
+        if part.members > 1:
+            meetings += 1
+            meet(team.counter, meetings * part.members)
         if HAS_LATE:
-            late_products(sizes, arrays, work, t, chunk_step, d_z_start, first_row, rows)
-            clear_padding(sizes, work, d_z_start, rows)
-        d_z_early = Matrix(work.d_z, d_z_start + separate, d_z_row, 1)
-        d_h = Matrix(work.d_state, 0, padded, 1)
-        multiply(d_z_early, weights, d_h, rows, depth, padded, PLANE_TILE)
-        if chunk_step == 0:
-            steps = min(chunk, sizes.steps - t)
-            add_weight_gradients(sizes, arrays, work, t, steps, first_row, rows)
+            run_late(sizes, arrays, team, scratch, part, span, t, first)
+            clear_padding(sizes, team, part, first)
+            if part.members > 1:
+                meetings += 1
+                meet(team.counter, meetings * part.members)
+        d_z_early = Matrix(team.d_z, first * team.z_row + separate, team.z_row, 1)
+        d_h = Matrix(team.d_state, first_unit, padded, 1)
+        multiply_step(d_z_early, weights, d_h, part.rows, depth, end_unit - first_unit)
+        chunk_step += 1
+        if chunk_step == span.chunk or t == span.start:
+            add_weight_gradients(sizes, arrays, team, scratch, part, t, chunk_step * part.rows)
+            chunk_step = 0
+            if part.members > 1:
+                meetings += 1
+                meet(team.counter, meetings * part.members)

@@ -92,7 +92,7 @@ def _numba_cache_in(folder: Path) -> Iterator[None]:
 
 def kernel(function: Callable) -> Any:
     """Compile a function that Python calls: it releases the GIL, and its machine code is kept on disk."""
-    dispatcher = numba.njit(error_model="numpy", nogil=True)(function)
+    dispatcher = numba.njit(error_model="numpy", nogil=True, no_cfunc_wrapper=True)(function)
     if not config.DISABLE_JIT:
         with _numba_cache_in(writable_cache_folder()):
             dispatcher.enable_caching()
@@ -102,7 +102,7 @@ def kernel(function: Callable) -> Any:
 
 def linked(function: Callable) -> Any:
     """Compile a function that kernels call; LLVM decides whether to inline it."""
-    return numba.njit(error_model="numpy")(function)
+    return numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 def inlined(function: Callable) -> Any:

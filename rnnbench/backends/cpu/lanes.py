@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import config, types
+from numba.core import cgutils, config, types
 from numba.core.datamodel import models
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, register_model
@@ -173,12 +173,14 @@ def _pointers(context, builder, kind, array, offset, steps):
     return pointers
 
 
-def _load_lanes(builder, pointer, lanes):
+def load_lanes(builder, pointer, lanes):
+    """Read lanes from an address."""
     vector = builder.bitcast(pointer, lanes.vector().as_pointer())
     return builder.load(vector, align=lanes.dtype.bitwidth // 8)
 
 
-def _store_lanes(builder, value, pointer, lanes):
+def store_lanes(builder, value, pointer, lanes):
+    """Write lanes to an address."""
     vector = builder.bitcast(pointer, lanes.vector().as_pointer())
     builder.store(value, vector, align=lanes.dtype.bitwidth // 8)
 
@@ -192,9 +194,46 @@ def load(typing_context, array, offset, stride, lane, vector):
     def codegen(context, builder, sig, arguments):
         data, start, step, _, _ = arguments
         pointers = _pointers(context, builder, array, data, start, [(step, count)])
-        return context.make_tuple(builder, result, [_load_lanes(builder, pointer, lanes) for pointer in pointers])
+        return context.make_tuple(builder, result, [load_lanes(builder, pointer, lanes) for pointer in pointers])
 
     return result(array, types.intp, types.intp, lane, vector), codegen
+
+
+def _load_part(array, offset, stride, lane, vector, count, whole):
+    rows = [np.zeros(len(lane), array.dtype) for _ in vector]
+    for r, start in enumerate(_starts(offset, stride, min(len(vector), whole))):
+        kept = max(0, min(count, len(lane)))
+        rows[r][:kept] = array[start : start + kept]
+    return tuple(rows)
+
+
+@primitive(_load_part)
+def load_part(typing_context, array, offset, stride, lane, vector, count, whole):
+    """As `load`, but of each lanes only the first `count` numbers, of the tuple only the first `whole`; zeros else."""
+    lanes = LanesType(array.dtype, len(lane))
+    result: Any = types.UniTuple(lanes, len(vector))  # type: ignore[attr-defined]
+
+    def codegen(context, builder, sig, arguments):
+        data, start, step, _, _, kept, kept_rows = arguments
+        pointers = _pointers(context, builder, array, data, start, [(step, len(vector))])
+        positions = ir.Constant(ir.VectorType(kept.type, lanes.count), list(range(lanes.count)))
+        vector_type = lanes.vector()
+        mask_type = ir.VectorType(ir.IntType(1), lanes.count)
+        kind = ir.FunctionType(vector_type, [vector_type.as_pointer(), ir.IntType(32), mask_type, vector_type])
+        name = f"llvm.masked.load.v{lanes.count}f{lanes.dtype.bitwidth}.p0"
+        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        values = []
+        for row, pointer in enumerate(pointers):
+            inside = builder.icmp_signed("<", ir.Constant(kept.type, row), kept_rows)
+            here = builder.select(inside, kept, ir.Constant(kept.type, 0))
+            mask = builder.icmp_signed("<", positions, splat(builder, here, positions.type))
+            nothing = ir.Constant(vector_type, [0.0] * lanes.count)
+            alignment = ir.Constant(ir.IntType(32), lanes.dtype.bitwidth // 8)
+            place = builder.bitcast(pointer, vector_type.as_pointer())
+            values.append(builder.call(function, [place, alignment, mask, nothing]))
+        return context.make_tuple(builder, result, values)
+
+    return result(array, types.intp, types.intp, lane, vector, types.intp, types.intp), codegen
 
 
 @primitive(_store)
@@ -207,7 +246,7 @@ def store(typing_context, array, offset, stride, lane, values):
         pointers = _pointers(context, builder, array, data, start, [(step, len(values))])
         for k, pointer in enumerate(pointers):
             value = as_lanes(context, builder, builder.extract_value(items, k), values[k], lanes)
-            _store_lanes(builder, value, pointer, lanes)
+            store_lanes(builder, value, pointer, lanes)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.intp, lane, values), codegen
@@ -223,11 +262,79 @@ def add(typing_context, array, offset, stride, lane, values):
         pointers = _pointers(context, builder, array, data, start, [(step, len(values))])
         for k, pointer in enumerate(pointers):
             value = as_lanes(context, builder, builder.extract_value(items, k), values[k], lanes)
-            total = builder.fadd(_load_lanes(builder, pointer, lanes), value, flags=FLAGS)
-            _store_lanes(builder, total, pointer, lanes)
+            total = builder.fadd(load_lanes(builder, pointer, lanes), value, flags=FLAGS)
+            store_lanes(builder, total, pointer, lanes)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.intp, lane, values), codegen
+
+
+def _copy(target, target_start, source, source_start, count):
+    target[target_start : target_start + count] = source[source_start : source_start + count]
+
+
+@primitive(_copy)
+def copy(typing_context, target, target_start, source, source_start, count):
+    """Copy `count` numbers from one flat array to another of the same type."""
+
+    def codegen(context, builder, sig, arguments):
+        to, to_start, of, of_start, number = arguments
+        [target_place] = _pointers(context, builder, target, to, to_start, [])
+        [source_place] = _pointers(context, builder, source, of, of_start, [])
+        cgutils.raw_memcpy(builder, target_place, source_place, number, target.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(target, types.intp, source, types.intp, types.intp), codegen
+
+
+def _clear(array, start, count):
+    array[start : start + count] = 0
+
+
+@primitive(_clear)
+def clear(typing_context, array, start, count):
+    """Set `count` numbers of a flat array to 0."""
+
+    def codegen(context, builder, sig, arguments):
+        data, first, number = arguments
+        [place] = _pointers(context, builder, array, data, first, [])
+        size = builder.mul(number, ir.Constant(number.type, array.dtype.bitwidth // 8))
+        cgutils.memset(builder, place, size, 0)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp), codegen
+
+
+def _transpose(rows):
+    return tuple(np.stack(rows).T.copy())
+
+
+@primitive(_transpose)
+def transpose(typing_context, rows):
+    """Return as many lanes as each of `rows` has numbers: lane r of result k is lane k of row r."""
+    lanes = rows.dtype
+    assert len(rows) == lanes.count
+
+    def codegen(context, builder, sig, arguments):
+        values = [builder.extract_value(arguments[0], k) for k in range(lanes.count)]
+        distance = 1
+        while distance < lanes.count:  # exchange the off-diagonal quarters of every square of 2 x distance
+            exchanged = list(values)
+            for first in range(lanes.count):
+                if first & distance:
+                    continue
+                for result, upper in ((first, 0), (first + distance, distance)):
+                    chosen = [
+                        k + upper if not k & distance else k + lanes.count - distance + upper
+                        for k in range(lanes.count)
+                    ]
+                    mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes.count), chosen)
+                    exchanged[result] = builder.shuffle_vector(values[first], values[first + distance], mask)
+            values = exchanged
+            distance *= 2
+        return context.make_tuple(builder, sig.return_type, values)
+
+    return rows(rows), codegen
 
 
 def _power_of_two(x):
@@ -254,80 +361,3 @@ def power_of_two(typing_context, x):
         return builder.bitcast(builder.add(shifted, one), x.vector())
 
     return x(x), codegen
-
-
-def _multiply_tile(a, a_offset, a_row, a_step, b, b_offset, b_step, c, c_offset, c_row, depth, lane, vector, row):
-    for r in range(len(row)):
-        out = c[c_offset + r * c_row : c_offset + r * c_row + len(lane) * len(vector)]
-        for k in range(depth):
-            start = b_offset + k * b_step
-            out += a[a_offset + r * a_row + k * a_step] * b[start : start + out.size]
-
-
-@primitive(_multiply_tile)
-def multiply_tile(
-    typing_context,
-    a,
-    a_offset,
-    a_row,
-    a_step,
-    b,
-    b_offset,
-    b_step,
-    c,
-    c_offset,
-    c_row,
-    depth,
-    lane,
-    vector,
-    row,
-):
-    """C += A B for one tile of len(row) rows and len(vector) vectors, the sums in registers over the whole depth.
-
-    A[r, k] lies at a_offset + r*a_row + k*a_step, B's row k at b_offset + k*b_step, C's row r at c_offset + r*c_row.
-    """
-    lanes = LanesType(c.dtype, len(lane))
-    vectors, rows = len(vector), len(row)
-
-    def codegen(context, builder, sig, arguments):
-        a_data, a_start, a_r, a_k, b_data, b_start, b_k, c_data, c_start, c_r, steps, *_ = arguments
-        integer = steps.type
-        width = ir.Constant(integer, len(lane))
-        outputs = _pointers(context, builder, c, c_data, c_start, [(c_r, rows), (width, vectors)])
-        initial = [_load_lanes(builder, pointer, lanes) for pointer in outputs]
-        a_rows = _pointers(context, builder, a, a_data, a_start, [(a_r, rows)])
-        b_first = _pointers(context, builder, b, b_data, b_start, [(width, vectors)])
-        entry = builder.block
-        loop, after = builder.append_basic_block("depth"), builder.append_basic_block("done")
-        empty = builder.icmp_signed("<=", steps, ir.Constant(integer, 0))
-        builder.cbranch(empty, after, loop)
-
-        builder.position_at_end(loop)
-        k = builder.phi(integer)
-        sums = [builder.phi(lanes.vector()) for _ in initial]
-        columns = [_load_lanes(builder, builder.gep(p, [builder.mul(k, b_k)]), lanes) for p in b_first]
-        updated = []
-        for r, pointer in enumerate(a_rows):
-            number = builder.load(builder.gep(pointer, [builder.mul(k, a_k)]))
-            factor = splat(builder, number, lanes.vector())
-            for v, column in enumerate(columns):
-                product = builder.fmul(factor, column, flags=FLAGS)
-                updated.append(builder.fadd(sums[r * vectors + v], product, flags=FLAGS))
-        following = builder.add(k, ir.Constant(integer, 1))
-        for phi, start, value in zip(
-            [k, *sums], [ir.Constant(integer, 0), *initial], [following, *updated], strict=True
-        ):
-            phi.add_incoming(start, entry)
-            phi.add_incoming(value, loop)
-        builder.cbranch(builder.icmp_signed("<", following, steps), loop, after)
-
-        builder.position_at_end(after)
-        results = [builder.phi(lanes.vector()) for _ in outputs]
-        for phi, start, value, pointer in zip(results, initial, updated, outputs, strict=True):
-            phi.add_incoming(start, entry)
-            phi.add_incoming(value, loop)
-            _store_lanes(builder, phi, pointer, lanes)
-        return context.get_dummy_value()
-
-    integers = [types.intp]
-    return types.void(a, *integers * 3, b, *integers * 2, c, *integers * 3, lane, vector, row), codegen
