@@ -49,6 +49,7 @@ class Kind(StrEnum):
     datasets = "datasets"
     probes = "probes"
     backends = "backends"
+    implementations = "implementations"
     experiments = "experiments"
 
 
@@ -132,6 +133,61 @@ def show(run: RunArgument) -> None:
     report.show(run, _console())
 
 
+@app.command(
+    epilog=_examples(
+        "rnnbench compare results/before results/after",
+        "rnnbench compare results/before results/after --threshold 5 --csv changes.csv --figure changes.pdf",
+    )
+)
+def compare(
+    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="The run to compare with, such as results/before.")],
+    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="The run in question, such as results/after.")],
+    threshold: Annotated[
+        float, typer.Option(metavar="PERCENT", help="Times that differ by less than this are the same.")
+    ] = 3.0,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the whole table of times as CSV.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the ratios with intervals: .svg, .pdf or .png.")
+    ] = None,
+    different_machines: Annotated[
+        bool, typer.Option("--different-machines", help="Compare times of different CPUs, cores or threads as well.")
+    ] = False,
+) -> None:
+    """Compare two runs: which points became faster or slower in B, and which other values changed.
+
+    Trials are joined by probe and parameters; the source of the kernels and versions may differ. A ratio is the time
+    in B over the time in A, with a 95 % interval. Faster and slower are changes beyond the threshold, with false
+    discoveries among all points held to 5 % (q), and beyond what the machine's own matrix product changed by in the
+    same trials; same means that the whole interval is within the threshold; cannot tell is everything else. Several
+    seeds tell changes from differences between processes.
+
+    Scores, norms and other values that do not hang on speed are counted as identical or not, a line a quantity.
+    Points and seeds that only one run has, failed trials and trials that have not run are left out, and counted.
+
+    The exit code is 0 whatever became slower: this reports, and decides nothing.
+    """
+    for run in (run_a, run_b):
+        _check_run(run)
+    _check_file("--csv", csv)
+    _check_file("--figure", figure, (".svg", ".pdf", ".png"))
+    from rnnbench.regressions import terminal
+    from rnnbench.regressions.compare import compare as compare_runs
+    from rnnbench.sweeps.store import Results
+
+    comparison = compare_runs(Results.load(run_a), Results.load(run_b), threshold / 100, different_machines)
+    terminal.show(comparison, _console())
+    if csv:
+        from rnnbench.sweeps.folder import write_text
+
+        write_text(csv, comparison.points.to_csv(index=False))
+        typer.echo(csv)
+    if figure:
+        from rnnbench.regressions import figure as forest_plot
+
+        forest_plot.write(comparison, figure)
+        typer.echo(figure)
+
+
 @app.command("list", epilog=_examples("rnnbench list", "rnnbench list probes"))
 def list_command(
     kind: Annotated[Kind | None, typer.Argument(help="What to list; everything if left out.")] = None,
@@ -177,6 +233,17 @@ def _check_run(path: Path) -> None:
     raise unknown_name("run", str(path), runs)
 
 
+def _check_file(option: str, path: Path | None, suffixes: tuple[str, ...] = ()) -> None:
+    """Raise InputError, before any work is done for it, unless a file of such a name can be put there."""
+    if path is None:
+        return
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise InputError(f"{option} {path}: expected a name that ends in {', '.join(suffixes[:-1])} or {suffixes[-1]}")
+    if path.is_dir() or not path.parent.is_dir():
+        found = "is a folder" if path.is_dir() else f"has no folder {path.parent} to go to"
+        raise InputError(f"{option} {path}: expected the name of a file, and this {found}")
+
+
 def _print_entries(console: Console, kind: Kind) -> None:
     from rich.table import Table
     from rich.text import Text
@@ -196,7 +263,11 @@ def _entries(kind: Kind) -> dict[str, str]:
         return _experiments()
     module = "rnnbench.sweeps.plugins" if kind is Kind.probes else f"rnnbench.{kind.value}"
     entries: dict[str, Any] = importlib.import_module(module).entries()
-    return {name: _summary(entries[name]) for name in sorted(entries)}
+    found = {name: _summary(entries[name]) for name in sorted(entries)}
+    if kind is Kind.implementations:
+        absent = {name: entries[name].missing() for name in found}
+        found = {name: f"{text} ({absent[name]})" if absent[name] else text for name, text in found.items()}
+    return found
 
 
 def _summary(entry: Any) -> str:

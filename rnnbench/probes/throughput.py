@@ -4,22 +4,26 @@
     flop_rate               2 G H (H + I) T B / time forward, three times as many with backward        GFLOP/s
     sgemm_flop_rate         of a large matrix product by NumPy's BLAS on the same threads: the line to reach
 
-with I = H. Element-wise work is not counted. The layer and the matrix product are timed in turn, repeat by repeat, so
-that both see the same neighbours; times are medians over repeats. float64 is measured beside `dgemm_flop_rate`. Times
-say something about the machine they were taken on, ratios more than that.
+with I = H; forward alone keeps nothing for backward. Element-wise work is not counted. The layer and the matrix
+product are timed in turn, repeat by repeat, so that both see the same neighbours; times are medians over repeats.
+float64 is measured beside `dgemm_flop_rate`. Times say something about the machine they were taken on, ratios more
+than that.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
 from pydantic import Field, PositiveInt
 
+from rnnbench.backends.compile_events import Compilations
+from rnnbench.backends.threads import use_threads
+from rnnbench.implementations.timing import Sampler
 from rnnbench.layer import Layer
 from rnnbench.probes._parameters import LayerParameters
+from rnnbench.probes._threads import Threads, threads_to_use
 from rnnbench.probes.base import Measurement, Probe, ProbeParameters, Seeds
 
 MATRIX_SIZE = 1024
@@ -34,6 +38,7 @@ class ThroughputParameters(LayerParameters):
     batch: PositiveInt = Field(default=32, description="sequences B")
     direction: Literal["forward", "forward_backward"] = "forward_backward"
     repeats: int = Field(default=7, ge=3, description="timed samples")
+    threads: Threads = None
 
 
 class Throughput(Probe):
@@ -53,12 +58,17 @@ class Throughput(Probe):
         a, b = (rng.standard_normal((MATRIX_SIZE, MATRIX_SIZE)).astype(p.dtype) for _ in range(2))
 
         def run_layer() -> None:
-            trace = layer.forward(x)
+            trace = layer.forward(x, store=p.direction == "forward_backward")
             if p.direction == "forward_backward":
                 layer.backward(trace, d_h, state_sequence=False)
             layer.backend.synchronize()
 
-        samples = alternating_times((run_layer, lambda: np.matmul(a, b)), p.repeats)
+        with use_threads(threads_to_use(p.threads)), Compilations() as compilations:
+            samplers = [Sampler(call, compilations, SHORTEST_SAMPLE_S) for call in (run_layer, lambda: np.matmul(a, b))]
+            for sampler in samplers:
+                sampler.calibrate()
+            compile_time = compilations.seconds
+            samples = alternating_times(samplers, p.repeats)
         for repeat, seconds in enumerate(samples[0]):
             yield Measurement("time", seconds, "s", repeat)
         median, product = np.median(samples, axis=1)
@@ -71,27 +81,10 @@ class Throughput(Probe):
         yield Measurement("flop_rate", flop_rate, "GFLOP/s")
         yield Measurement("sgemm_flop_rate" if p.dtype == "float32" else "dgemm_flop_rate", product_rate, "GFLOP/s")
         yield Measurement("fraction_of_gemm", flop_rate / product_rate, "1")
+        yield Measurement("compile_time", compile_time, "s")
+        yield Measurement("discarded_samples", samplers[0].discarded, "1")
 
 
-def alternating_times(calls: tuple[Callable[[], object], ...], repeats: int) -> np.ndarray:
-    """Return seconds a call, (calls, repeats): each call warmed up, then a sample of each in turn."""
-    numbers = [_calls_per_sample(call) for call in calls]
-    times = np.empty((len(calls), repeats))
-    for repeat in range(repeats):
-        for k, (call, number) in enumerate(zip(calls, numbers, strict=True)):
-            call()  # the other call has emptied the caches
-            times[k, repeat] = _seconds(call, number) / number
-    return times
-
-
-def _seconds(call: Callable[[], object], number: int) -> float:
-    start = time.perf_counter()
-    for _ in range(number):
-        call()
-    return time.perf_counter() - start
-
-
-def _calls_per_sample(call: Callable[[], object]) -> int:
-    """Return how many calls a sample needs; the first calls compile and warm the caches."""
-    call()
-    return max(1, round(SHORTEST_SAMPLE_S / _seconds(call, 1)))
+def alternating_times(samplers: Sequence[Sampler], repeats: int) -> np.ndarray:
+    """Return seconds a call, (samplers, repeats): a sample of each in turn."""
+    return np.array([[sampler.sample() for sampler in samplers] for _ in range(repeats)]).T

@@ -18,6 +18,7 @@ from rnnbench.sweeps.trial import SCHEMA_VERSION, version_of
 
 _PACKAGES = (
     "rnnbench", "numba", "llvmlite", "numpy", "scipy", "pandas", "matplotlib", "dask", "distributed", "scikit-learn",
+    "torch", "onnxruntime", "jax",
 )  # fmt: skip
 _THREAD_VARIABLES = (
     "RNNBENCH_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",

@@ -9,6 +9,7 @@ from rnnbench import probes
 from rnnbench.probes.base import Measurement, Seeds
 
 SMALL = {
+    "comparison": {"implementation": "rnnbench", "cell": "rnn", "hidden": 4, "batch": 2, "length": 3, "pairs": 3},
     "gradient_decay": {"cell": "gru", "hidden": 4, "batch": 3, "data": "adding", "length": 30},
     "null": {},
     "throughput": {"cell": "rnn", "hidden": 4, "batch": 2, "length": 3, "repeats": 3, "direction": "forward"},
