@@ -15,10 +15,12 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.legend_handler import HandlerBase
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from scipy.optimize import isotonic_regression
 
@@ -112,6 +114,30 @@ def marks(cells: Sequence[str]) -> dict[str, Mark]:
     return MARKS | {cell: _NEXT[place % len(_NEXT)] for place, cell in enumerate(others)}
 
 
+IMPLEMENTATION_MARKS = {
+    "rnnbench": Mark(INK, "o"),
+    "torch": Mark("#e69f00", "v"),
+    "onnxruntime": Mark("#56b4e9", "P"),
+    "jax": Mark("#7a5195", "D"),
+}
+"""Libraries have colours that no cell has."""
+
+
+def implementation_marks(names: Sequence[str]) -> dict[str, Mark]:
+    """Return the look of each library; those without a fixed one take the next in alphabetical order."""
+    others, spare = sorted(set(names) - set(IMPLEMENTATION_MARKS)), (_NEXT[0], *_NEXT[4:])
+    return IMPLEMENTATION_MARKS | {name: spare[place % len(spare)] for place, name in enumerate(others)}
+
+
+FASTER, SLOWER = "#4f9fd4", "#e8853f"
+"""Ends of the colours of a ratio: told apart by colour-blind readers, light enough for ink to be read on them."""
+
+
+def ratio_colors() -> LinearSegmentedColormap:
+    """Return colours of log-ratios from slower over white, at 1, to faster."""
+    return LinearSegmentedColormap.from_list("ratio", [SLOWER, "#ffffff", FASTER], N=65)
+
+
 def shades(color: str, number: int) -> list[str]:
     """Return `number` shades of a colour from dark to light, for the settings of one cell."""
     base, black, white = np.array(to_rgb(color)), np.zeros(3), np.ones(3)
@@ -174,6 +200,17 @@ def _log_label(value: float) -> str:
         return f"{value:,.6g}"
     mantissa, _, exponent = f"{value:.0e}".partition("e")
     return ("" if mantissa == "1" else f"{mantissa}×") + f"10{superscript(int(exponent))}"
+
+
+class LetterHandle(HandlerBase):
+    """Writes a letter where a legend has a line: for handles that are text."""
+
+    def create_artists(  # type: ignore[override]
+        self, legend: Any, orig_handle: str, xdescent: float, ydescent: float, width: float, height: float, *more: Any
+    ) -> list[Text]:
+        """Return the letter, in the middle of the handle's place; `more` is font size and transform."""
+        x, y = width / 2 - xdescent, height / 2 - ydescent
+        return [Text(x, y, orig_handle, ha="center", va="center", fontsize=more[0], transform=more[1])]
 
 
 def cell_legend(figure: Figure, looks: Mapping[str, Mark], cells: Sequence[str]) -> None:

@@ -51,6 +51,14 @@ class Table:
         return Table(self.caption, [self.columns[n] for n in kept], rows, note)
 
 
+def markdown(table: Table) -> str:
+    """Return a table in the Markdown of GitHub, without its caption and note."""
+    columns = [column.heading for column in table.columns]
+    rules = ["---:" if column.numeric else "---" for column in table.columns]
+    lines = [columns, rules, *([cell.replace("|", "\\|") for cell in row] for row in table.rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def setting_columns(names: Sequence[str]) -> list[Column]:
     """Return the columns that tell settings apart, one a parameter."""
     return [Column(wording.words(name), numeric=False) for name in names]

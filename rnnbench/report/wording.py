@@ -10,6 +10,13 @@ import numpy as np
 
 MISSING = "–"
 ACRONYMS = frozenset({"rnn", "lstm", "gru"})
+IMPLEMENTATIONS = {
+    "rnnbench": ("rnnbench", "rnnbench"),
+    "torch": ("PyTorch", "PyTorch"),
+    "onnxruntime": ("ONNX Runtime", "ORT"),
+    "jax": ("JAX", "JAX"),
+}
+"""Libraries as they write themselves, and a short name for where there is little room."""
 _VALUE_WORDS = {"forward_backward": "forward + backward"}
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -27,6 +34,11 @@ PARAMETER_MEANINGS = {
     "dtype": "floating-point type",
     "direction": "passes that are timed",
     "repeats": "timed repetitions in a trial",
+    "threads": "threads that compute",
+    "implementation": "library to compare with",
+    "features": "inputs at each step",
+    "grid": "published benchmark that the shape is from",
+    "pairs": "rounds, in each of which both sides are timed",
     "steps": "training steps",
     "optimizer": "update rule",
     "learning_rate": "step size of the optimizer",
@@ -125,12 +137,31 @@ def cell_label(cell: str) -> str:
     return cell.upper() if cell in ACRONYMS else cell
 
 
+def implementation_label(name: str, short: bool = False) -> str:
+    """Return PyTorch for torch, "ORT" for onnxruntime in short; a library not known here keeps its own name."""
+    return IMPLEMENTATIONS.get(name, (name, name))[short]
+
+
+def ratio(value: float) -> str:
+    """Return a ratio of times: two decimals, two digits below 0.1, three above 10.
+
+    >>> ratio(0.718), ratio(1.004), ratio(12.34), ratio(0.0712), ratio(float("nan"))
+    ('0.72×', '1.00×', '12.3×', '0.071×', '–')
+    """
+    return f"{plain_ratio(value)}×" if math.isfinite(value) else MISSING
+
+
+def plain_ratio(value: float) -> str:
+    """Return a ratio as `ratio` does, without the sign: for columns and axes whose heading has it."""
+    return f"{value:.2f}" if 0.0995 <= value < 9.995 else significant(value, 3 if value > 1 else 2)
+
+
 def value_text(value: object) -> str:
     """Return a parameter's value: whole numbers without a point, no trailing zeros, words for identifiers."""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, str):
-        return _VALUE_WORDS.get(value) or (value.upper() if value in ACRONYMS else words(value))
+        return _VALUE_WORDS.get(value) or (value.upper() if value in ACRONYMS else words(value)) or MISSING
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from made_up_speeds import add_comparison, add_scaling
 from matplotlib.figure import Figure
 
 from rnnbench.report import page
@@ -255,6 +256,16 @@ def drawn(pages: tuple[str, dict[str, Figure]]) -> dict[str, Figure]:
     return pages[1]
 
 
+@pytest.fixture(scope="session")
+def compared(build: Callable[..., Results]) -> Results:
+    return build("comparison", control=True)
+
+
+@pytest.fixture(scope="session")
+def compared_document(compared: Results) -> Document:
+    return compose(compared)
+
+
 @pytest.fixture
 def empty_run() -> Run:
     """A run with no trials yet, to be filled by the test."""
@@ -271,6 +282,8 @@ def build() -> Callable[..., Results]:
             "gradient_decay": add_gradient_decay,
             "training": add_training,
             "throughput": add_throughput,
+            "scaling": add_scaling,
+            "comparison": add_comparison,
         }
         adders[probe](run, **options)
         return run.results()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from rnnbench.report import style, wording
 from rnnbench.report.figures.base import Drawing, Plot
-from rnnbench.report.rows import Rows, groups, hold
+from rnnbench.report.rows import Rows, groups, natural_order
 
 QUANTITIES = {"sequence_step_rate": "speed (sequence-steps/s)", "flop_rate": "arithmetic (GFLOP/s)"}
 GEMM_RATES = ("sgemm_flop_rate", "dgemm_flop_rate")
@@ -52,7 +52,7 @@ class ScalingPlot(Plot):
         drawings = []
         for where, part in groups(frame, ["dtype"]):
             fixed = rows.varying(part, besides=("cell", "direction", "dtype", self.axis))
-            shown, held = hold(part, fixed)
+            shown, held = widest(part, fixed, self.axis)
             if shown[self.axis].nunique() > 1:
                 gemm = next((name for name in GEMM_RATES if name in shown and shown[name].notna().any()), "")
                 drawings.append(self._drawing(where, Speeds(shown, self.axis, self.axis_label, gemm), held))
@@ -74,6 +74,20 @@ class ScalingPlot(Plot):
             alternative=f"Line charts of speed against {self.axis_label}, one line a cell. {finding}",
             paint=partial(_paint, speeds),
         )
+
+
+def widest(frame: pd.DataFrame, names: Sequence[str], axis: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Keep the setting of the named parameters at which the axis takes most values, and say which it is.
+
+    Of equals it is the one that most trials have, then the largest.
+    """
+    found = list(groups(frame, names))
+    if len(found) < 2:
+        return frame, {}
+    setting, kept = max(
+        found, key=lambda part: (part[1][axis].nunique(), len(part[1]), [natural_order(v) for v in part[0].values()])
+    )
+    return kept, {name: value for name, value in setting.items() if frame[name].nunique(dropna=False) > 1}
 
 
 def trial_rates(rows: Rows) -> pd.DataFrame:
@@ -104,23 +118,28 @@ def _paint(speeds: Speeds) -> Figure:
             axes.set_xscale("log", base=2)
             axes.set_yscale("log")
             for of_cell, own in groups(part, ["cell"]):
-                _paint_cell(axes, own, speeds.axis, quantity, marks[str(of_cell.get("cell", ""))])
+                paint_cell(axes, own, speeds.axis, quantity, marks[str(of_cell.get("cell", ""))])
             if quantity == "flop_rate" and speeds.gemm:
                 rate = float(part[speeds.gemm].median())
                 axes.axhline(rate, **style.REFERENCE)
                 style.label_line(axes, rate, f"{speeds.gemm_label} {rate:,.0f}")
-    sizes = sorted(speeds.frame[speeds.axis].dropna().astype(float).unique())
     grid[-1, 0].set_ylim(top=grid[-1, 0].get_ylim()[1] * 1.4)  # room for the label on the machine's own rate
     for axes in grid.flat:
         style.log_ticks(axes.yaxis)
-        axes.xaxis.set_major_locator(FixedLocator(_spaced(sizes)))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(lambda value, _: wording.value_text(value))
+        label_sizes(axes, speeds.frame[speeds.axis])
     style.cell_legend(figure, marks, cells)
     return figure
 
 
-def _paint_cell(axes: Axes, own: pd.DataFrame, axis: str, quantity: str, mark: style.Mark) -> None:
+def label_sizes(axes: Axes, sizes: pd.Series) -> None:
+    """Label a horizontal axis with the sizes that were measured."""
+    axes.xaxis.set_major_locator(FixedLocator(_spaced(sorted(sizes.dropna().astype(float).unique()))))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(lambda value, _: wording.value_text(value))
+
+
+def paint_cell(axes: Axes, own: pd.DataFrame, axis: str, quantity: str, mark: style.Mark) -> None:
+    """Draw the line of one cell, with bars from QUANTITY_lower to QUANTITY_upper where the frame has them."""
     columns = [name for name in (quantity, f"{quantity}_lower", f"{quantity}_upper") if name in own]
     middle = own.groupby(axis)[columns].median()
     places = middle.index.astype(float)

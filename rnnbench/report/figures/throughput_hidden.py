@@ -24,16 +24,18 @@ class ThroughputHidden(ScalingPlot):
         frame = trial_rates(rows)
         if "median_time" not in frame:
             return []
-        gemm = next((name for name in GEMM_RATES if name in frame), "")
-        if gemm and "flop_rate" in frame:
-            frame["percent"] = 100 * frame["flop_rate"] / frame[gemm]
+        rates = [name for name in GEMM_RATES if name in frame]
+        gemm = rates[0].split("_")[0] if len(rates) == 1 else "matrix product"
+        if rates and "flop_rate" in frame:
+            frame["gemm"] = frame[rates].bfill(axis=1).iloc[:, 0]  # a trial has that of its own type
+            frame["percent"] = 100 * frame["flop_rate"] / frame["gemm"]
         names = rows.distinct(frame)
         quantities = {
             "median_time": (Column("time, median", "ms"), 1e3),
             "sequence_step_rate": (Column("speed", "sequence-steps/s"), 1.0),
             "flop_rate": (Column("arithmetic", "GFLOP/s"), 1.0),
-            gemm: (Column(gemm.split("_")[0], "GFLOP/s"), 1.0),
-            "percent": (Column(f"of {gemm.split('_')[0]}", "%"), 1.0),
+            "gemm": (Column(gemm, "GFLOP/s"), 1.0),
+            "percent": (Column(f"of {gemm}", "%"), 1.0),
         }
         shown = {name: entry for name, entry in quantities.items() if name in frame}
         body = [
@@ -42,7 +44,7 @@ class ThroughputHidden(ScalingPlot):
         ]
         columns = [*setting_columns(names), *(column for column, _ in shown.values())]
         caption = "Speed of every shape; the matrix-product rate was timed in the same trials."
-        return [Table(caption if gemm else "Speed of every shape.", columns, body)]
+        return [Table(caption if rates else "Speed of every shape.", columns, body)]
 
 
 def _median(values: pd.Series) -> str:

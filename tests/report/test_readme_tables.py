@@ -1,0 +1,101 @@
+"""README's table of the comparison: written from a run's rows, and found out of date where it is not."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from rnnbench.errors import InputError
+from rnnbench.report.document import compose
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "experiments" / "readme_tables.py"
+spec = importlib.util.spec_from_file_location("readme_tables", SCRIPT)
+readme_tables = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(readme_tables)
+
+PROVENANCE = {
+    "command": "rnnbench run experiments/throughput.toml",
+    "started_at": "2026-03-02T10:00:00+00:00",
+    "machine": {"cpu": "Example CPU @ 2.6 GHz", "available_cores": 2},
+    "versions": {"python": "3.11.9", "rnnbench": "0.1.0", "torch": "2.9.0", "jax": "0.8.1"},
+}
+
+
+@pytest.fixture(scope="module")
+def run(build):
+    results = build("comparison", directions=("forward", "forward_backward"), published=False)
+    results.provenance.update(PROVENANCE)
+    return results
+
+
+@pytest.fixture
+def readme(tmp_path, monkeypatch, run):
+    monkeypatch.setattr(readme_tables.Results, "load", lambda path: run)
+    path = tmp_path / "README.md"
+    path.write_text(f"# Title\n\n{readme_tables.BEGIN}\n{readme_tables.END}\n\nThe end.\n", encoding="utf-8")
+    return path
+
+
+def call(readme, *arguments):
+    return readme_tables.main([*arguments, "--readme", str(readme), "--run", str(readme.parent / "results" / "fast")])
+
+
+def test_writing_makes_the_check_pass_and_touches_nothing_else(readme):
+    assert call(readme, "--check") == 1
+    assert call(readme) == 0
+    assert call(readme, "--check") == 0
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith("# Title\n\n<!-- comparison:begin")
+    assert text.endswith("comparison:end -->\n\nThe end.\n")
+    assert call(readme) == 0
+    assert readme.read_text(encoding="utf-8") == text
+
+
+def test_a_changed_number_is_found(readme, capsys):
+    call(readme)
+    text = readme.read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.startswith("| forward | LSTM | 2 |"))
+    number = line.split(" | ")[3]
+    readme.write_text(text.replace(line, line.replace(number, "9.99", 1)), encoding="utf-8")
+    assert call(readme, "--check") == 1
+    assert "out of date" in capsys.readouterr().err
+
+
+def test_the_table_is_that_of_the_report(run, readme):
+    call(readme)
+    text = readme.read_text(encoding="utf-8")
+    table = compose(run).sections[0].tables[0]
+    assert len(table.rows) == 2 * 3 * 2
+    assert all(f"| {' | '.join(row)} |" in text for row in table.rows)
+    assert "| direction | cell | threads | PyTorch (×) | ONNX Runtime (×) | JAX (×) | the fastest of them (×) |" in text
+
+
+def test_it_says_machine_versions_and_command(readme):
+    call(readme)
+    text = readme.read_text(encoding="utf-8")
+    assert "Machine: Example CPU @ 2.6 GHz, 2 cores, 2026-03-02." in text
+    assert "rnnbench 0.1.0, Numba 0.68.1, NumPy 2.4.6, PyTorch 2.9.0, ONNX Runtime not known, JAX 0.8.1." in text
+    assert "Made by `rnnbench run experiments/throughput.toml`" in text
+    assert "[results/fast](results/fast)" in text
+
+
+@pytest.mark.parametrize("text", ["", readme_tables.BEGIN, f"{readme_tables.END}\n{readme_tables.BEGIN}"])
+def test_a_readme_without_its_comments_is_refused(readme, capsys, text):
+    readme.write_text(text, encoding="utf-8")
+    assert call(readme) == 2
+    assert "once each" in capsys.readouterr().err
+    assert readme.read_text(encoding="utf-8") == text
+
+
+def test_a_run_that_compares_nothing_is_refused(build):
+    with pytest.raises(InputError, match="compares no library"):
+        readme_tables.block(build("throughput"))
+
+
+def test_readme_is_up_to_date():
+    if not (readme_tables.RUN / "sweep.toml").exists():
+        pytest.skip(f"no reference run in {readme_tables.RUN.relative_to(ROOT)}")
+    assert readme_tables.main(["--check"]) == 0
