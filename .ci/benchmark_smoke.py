@@ -20,8 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 MACHINE = "smoke"
 A_FEW = (
-    r"time_layer\('lstm', 'forward_backward', 32, 1\)",
-    r"peakmem_layer\('rnn', 'forward', ",
+    r"time_layer\('lstm', 'forward_backward', '128x16x64'\)",
+    r"peakmem_layer\('rnn', 'forward_backward', ",
     r"timeraw_compile\('rnn'\)",
     r"runner\..*\(10\)",
     r"startup\.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import json
 import os
 import pkgutil
@@ -61,6 +62,8 @@ def test_runs_at_its_smallest_parameters(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     parameters = [values[0] for values in getattr(kind, "params", ())]
     benchmark = kind()
+    if hasattr(benchmark, "setup_cache"):
+        assert benchmark.setup_cache() is None, "asv would hand what it returns to setup, as one more argument"
     if hasattr(benchmark, "setup"):
         benchmark.setup(*parameters)
     result = getattr(benchmark, method)(*parameters)
@@ -102,6 +105,28 @@ def test_covers_what_it_promises() -> None:
         "runner.Workers.time_run",
         "startup.Command.time_command",
     }
+
+
+def kernel_points() -> set[tuple[str, str]]:
+    """Return the cells and directions that layers are measured in."""
+    kernels = importlib.import_module(f"{SUITE.name}.kernels")
+    return {point[:2] for kind in (kernels.LayerTime, kernels.LayerMemory) for point in itertools.product(*kind.params)}
+
+
+@pytest.mark.parametrize(("cell", "direction"), sorted(kernel_points()))
+def test_a_layer_is_skipped_by_a_commit_without_its_options_and_by_no_other(
+    cell: str, direction: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels = importlib.import_module(f"{SUITE.name}.kernels")
+    layer = kernels._Layer()
+    layer.prepare(cell, direction, "3x2x4")
+    monkeypatch.setattr(kernels, "FORWARD", inspect.signature(lambda self, x, state=None, lengths=None: None))
+    if kernels.OPTIONS[direction]:
+        with pytest.raises(NotImplementedError, match=r"Layer\.forward has no "):
+            layer.prepare(cell, direction, "3x2x4")
+    else:
+        layer.prepare(cell, direction, "3x2x4")
+    assert layer.x.shape == (3, 2, 4)
 
 
 def test_asv_finds_the_same_benchmarks() -> None:
