@@ -92,6 +92,27 @@ def test_chunks_of_any_size_give_the_same_bits(cell: str, chunk: int, monkeypatc
     assert largest_error(flat_gradients(gradients), flat_gradients(whole)) == 0
 
 
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.compiled)])
+@pytest.mark.parametrize("hidden", [3, pytest.param(59, marks=pytest.mark.compiled)])
+@pytest.mark.parametrize("cell", CELLS)
+def test_wide_layers_are_packed_to_the_same_bits(
+    cell: str, hidden: int, threads: int, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More units than are packed at once, in blocks that threads share, and fewer than one block."""
+    given = problem(cell, steps=4, batch=3, inputs=2, hidden=hidden, lengths=True)
+    layer = layer_for(given, "cpu", dtype)
+    monkeypatch.setattr("rnnbench.backends.cpu.teams.MINIMUM_WORK", 1)
+    monkeypatch.setattr("rnnbench.backends.cpu.teams.MINIMUM_STEP_WORK", 1)
+    monkeypatch.setattr(passes, "chunk_steps", lambda layout, steps, rows: 3)
+    with use_threads(threads):
+        monkeypatch.setattr(passes, "PACKED_ROW_BYTES", 1 << 30)
+        _, plain = run(layer, given)
+        monkeypatch.setattr(passes, "PACKED_ROW_BYTES", 0)
+        _, packed = run(layer, given)
+    assert largest_error(flat_gradients(packed), flat_gradients(plain)) == 0
+
+
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_what_nobody_reads_can_be_left_out(cell: str, backend: str) -> None:

@@ -21,7 +21,7 @@ from rnnbench.backends.cpu.forward import Sizes, Span
 from rnnbench.backends.cpu.layout import Layout, layout_of
 from rnnbench.backends.cpu.passes import BackwardPass, ForwardPass
 from rnnbench.backends.cpu.target import vector_bytes
-from rnnbench.backends.cpu.teams import teams
+from rnnbench.backends.cpu.teams import teams as teams_of
 from rnnbench.backends.memory import check_memory
 from rnnbench.cells.base import Cell
 from rnnbench.errors import InputError
@@ -119,7 +119,7 @@ class Cpu(Backend):
         """Say which vectors, tile and threads a long sequence in such a layer would get."""
         layout = layout_of(cell, hidden_size, np.dtype(dtype))
         tile = layout.block_tile(len(layout.early_gates))
-        [first, *others] = teams(layout, batch, 1 << 62)
+        [first, *others] = teams_of(layout, batch, 1 << 62)
         threads = len(first) * (1 + len(others))
         split = "units" if len(first) > 1 else "sequences"
         return (

@@ -22,12 +22,14 @@ operand_backward_element: Callable
 multiply_step: Callable
 multiply_chunk: Callable
 pack_transpose: Callable
+pack_panels: Callable
 LANE: tuple[int, ...]
 GATE: tuple[int, ...]
 INPUT_GATES: tuple[int, ...]
 EARLY_GATES: tuple[int, ...]
 LATE_GATES: tuple[int, ...]
 HAS_LATE: bool
+GROUP: int
 MEMORY: tuple[int, ...]
 STATE: tuple[int, ...]
 PREACTIVATION: tuple[int, ...]
@@ -87,6 +89,10 @@ class BackwardScratch(NamedTuple):
     weights_x: Any
     weights_early: Any
     weights_late: Any
+    panels: Any
+    """(P, units, chunk) of d_z packed, of wide layers; empty of others."""
+    group: Any
+    """(chunk, GROUP) of what d_z is multiplied by, packed alike."""
     first_feature: int
     end_feature: int
     """Of whole vectors; none where dL/dx is not wanted."""
@@ -189,12 +195,27 @@ def gather_inputs(sizes, arrays, team, part, t, first):
         copy(team.x, (first + r) * team.x_row + begin, arrays.x, source + begin, count)
 
 
-def add_product(left, left_row, rows, team, plane, planes, sizes, part, out, depth):
-    """out += left^T d_z over the chunk: of one plane after the other, the units of this part."""
+def add_product(left, left_row, rows, team, scratch, plane, planes, sizes, part, out, depth):
+    """out += left^T d_z over the chunk: of one plane after the other, the units of this part.
+
+    Wide rows are packed first, some of left's columns at a time: a column of plain rows lies on as many pages as
+    it has numbers, more than the processor can keep in mind.
+    """
     units = len(LANE)
     padded = sizes.blocks * units
     first_unit = part.first_block * units
     count, width = planes, part.end_block * units - first_unit
+    if scratch.panels.size:
+        for first in range(0, rows, GROUP):
+            some = GROUP if first + GROUP <= rows else rows - first
+            for k in range(depth):
+                copy(scratch.group, k * GROUP, left, k * left_row + first, some)
+            group = Matrix(scratch.group, 0, 1, GROUP)
+            for p in range(planes):
+                d_z = Matrix(scratch.panels, (plane + p) * width * depth, PACKED, depth)
+                target = Matrix(out, first * planes * padded + p * padded + first_unit, planes * padded, 1)
+                multiply_chunk(group, d_z, target, some, depth, width)
+        return
     if part.members == 1:
         count, width = 1, planes * padded
     transposed = Matrix(left, 0, 1, left_row)
@@ -212,15 +233,20 @@ def add_weight_gradients(sizes, arrays, team, scratch, part, first_step, rows):
     units = len(LANE)
     padded = sizes.blocks * units
     separate = len(PREACTIVATION) - len(GATE)
-    add_product(team.x, team.x_row, sizes.features, team, 0, len(GATE), sizes, part, team.d_weights_x, rows)
+    if scratch.panels.size:
+        first, end = part.first_block * units, part.end_block * units
+        for p in range(len(PREACTIVATION)):
+            start = p * (end - first) * rows
+            pack_panels(team.d_z, team.z_row, rows, p * padded + first, p * padded + end, scratch.panels, start)
+    add_product(team.x, team.x_row, sizes.features, team, scratch, 0, len(GATE), sizes, part, team.d_weights_x, rows)
     add_product(
-        team.previous, team.h_row, sizes.hidden, team, separate, len(EARLY_GATES), sizes, part,
+        team.previous, team.h_row, sizes.hidden, team, scratch, separate, len(EARLY_GATES), sizes, part,
         team.d_weights_early, rows,
     )  # fmt: skip
     if HAS_LATE:
         plane = separate + len(EARLY_GATES)
         add_product(
-            team.operand, team.h_row, sizes.hidden, team, plane, len(LATE_GATES), sizes, part,
+            team.operand, team.h_row, sizes.hidden, team, scratch, plane, len(LATE_GATES), sizes, part,
             team.d_weights_late, rows,
         )  # fmt: skip
     for r in range(rows):

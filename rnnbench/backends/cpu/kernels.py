@@ -48,6 +48,7 @@ def kernels(cell: Cell, dtype: np.dtype) -> Kernels:
     names |= {name: (0,) * count for name, count in counts.items()}
     names |= {
         "HAS_LATE": layout.late > 0,
+        "GROUP": layout.group,
         "INPUT_GATES": cell.input_gates,
         "EARLY_GATES": layout.early_gates,
         "LATE_GATES": layout.late_gates or (0,),
@@ -64,7 +65,7 @@ def kernels(cell: Cell, dtype: np.dtype) -> Kernels:
         "multiply_step": product_for(dtype, layout.plane_tile, ragged=True, ordered=False),
         "multiply_chunk": product_for(dtype, layout.plane_tile, ragged=True, ordered=True),
     }
-    for function in (packing.pack_blocks, packing.pack_transpose):
+    for function in (packing.pack_blocks, packing.pack_transpose, packing.pack_panels):
         names[function.__name__] = specialise(function, names, tag, decorate=linked)
     return Kernels(
         specialise(forward.run_forward, names, tag),

@@ -79,6 +79,11 @@ class Layout:
         """The tile of products whose columns are units or features, of which there are any number."""
         return tile_for(self.dtype)
 
+    @cached_property
+    def group(self) -> int:
+        """Rows of a product that are packed at once: a few tiles of them."""
+        return 4 * len(self.plane_tile.row)
+
     def block_tile(self, gates: int) -> Tile:
         """Return the tile of products whose columns are the gates of one block of units."""
         return tile_for(self.dtype, gates * self.units // target(self.dtype).lanes)

@@ -5,7 +5,7 @@ The names in the first block stand for one cell's sizes when `specialise` compil
 
 from __future__ import annotations
 
-from rnnbench.backends.cpu.lanes import load_part, store, transpose
+from rnnbench.backends.cpu.lanes import load, load_part, store, transpose
 from rnnbench.backends.cpu.product import Tile
 
 LANE: tuple[int, ...]
@@ -59,4 +59,19 @@ def pack_transpose(weights, rows, hidden, padded, gates, first_row, end_row, pac
                     square = load_part(weights, source, stride, lane, lane, hidden - unit, rows - first)
                     store(packed, start + (p * padded + unit) * width + j, width, lane, transpose(square))
         start += depth * width
+        column += width
+
+
+def pack_panels(rows_of, row, rows, first, end, packed, start):
+    """Pack columns first .. end of plain rows, `row` numbers apart, as panels of the tile's width, then of vectors."""
+    lane = PLANE_TILE.lane
+    lanes, column = len(lane), first
+    while column < end:
+        width = lanes * len(PLANE_TILE.vector)
+        if column + width > end:
+            width = lanes
+        for k in range(rows):
+            for j in range(0, width, lanes):
+                store(packed, start + k * width + j, 0, lane, load(rows_of, k * row + column + j, 0, lane, ONE))
+        start += rows * width
         column += width

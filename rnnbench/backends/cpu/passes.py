@@ -24,6 +24,8 @@ CHUNK_BYTES = 1 << 18
 """Of the pre-activations of one chunk of steps: small enough to stay in the second-level cache until they are used."""
 CHUNK_ROWS = 192
 """Rows a chunk has at least, so that its products read and write the weights seldom enough."""
+PACKED_ROW_BYTES = 1 << 11
+"""Of a row of d_z from which on the products of a chunk are packed."""
 
 
 def chunk_steps(layout: Layout, steps: int, rows: int) -> int:
@@ -193,14 +195,17 @@ class BackwardPass:
         lanes = target(dtype).lanes
         vectors = -(-self.sizes.features // lanes) if self.input_gradient else 0
         first, end = (vectors * k // part.members * lanes for k in (part.member, part.member + 1))
-        weights_x, early, late = scratch(
+        rows = self.chunk * part.rows if layout.z_width * dtype.itemsize >= PACKED_ROW_BYTES else 0
+        weights_x, early, late, panels, group = scratch(
             "backward",
             dtype,
             layout.gates * layout.padded * (end - first),
             len(layout.early_gates) * layout.padded * units,
             layout.late * layout.padded * units,
+            rows * layout.preactivations * units,
+            rows * layout.group,
         )
-        own = BackwardScratch(weights_x, early, late, first, end)
+        own = BackwardScratch(weights_x, early, late, panels, group, first, end)
         self.run(self.sizes, self.arrays, team, own, part, span)
 
     def _summed(self) -> Arrays:
