@@ -97,7 +97,7 @@ def product_for(dtype: np.dtype, tile: Tile, ragged: bool, ordered: bool) -> Cal
 
 
 @dataclass(frozen=True)
-class Shape:
+class Shape:  # pragma: no cover - writes machine code, as the functions below
     """One product in LLVM's language: a function of a, b, c (pointer, row, column stride), rows, depth, columns."""
 
     lanes: LanesType
@@ -211,13 +211,15 @@ def _constant(value: int) -> ir.Constant:
 
 
 @contextmanager
-def _range(builder: ir.IRBuilder, start: ir.Value, end: ir.Value, step: int) -> Iterator[ir.Value]:
+def _range(  # pragma: no cover
+    builder: ir.IRBuilder, start: ir.Value, end: ir.Value, step: int
+) -> Iterator[ir.Value]:
     """Write a loop over range(start, end, step)."""
     with cgutils.for_range_slice(builder, start, end, _constant(step), intp=INTEGER) as (index, _):
         yield index
 
 
-def _sum_loop(
+def _sum_loop(  # pragma: no cover
     builder: ir.IRBuilder, first: ir.Value, end: ir.Value, step: int, sums: list[ir.Value], add_step: Callable
 ) -> list[ir.Value]:
     """Write a loop from `first` while below `end`, `step` at a time, each of a step's into its part of `sums`."""
