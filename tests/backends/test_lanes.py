@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnnbench.backends.cpu.compilation import kernel
-from rnnbench.backends.cpu.lanes import add, load, load_part, store, transpose, where
+from rnnbench.backends.cpu.lanes import add, copy, item, load, load_part, pointer, store, transpose, where
 from rnnbench.backends.cpu.target import target
 
 ONE, TWO = (0,), (0, 0)
@@ -140,3 +140,22 @@ def test_what_lies_beyond_a_part_is_not_read(dtype: str) -> None:
             y = np.full((rows, width), np.nan, dtype)
             part(x.ravel()[:end].copy(), y.ravel(), x.shape[1], (0,) * width, (0,) * rows, count, whole)
             np.testing.assert_array_equal(y, expected)
+
+
+def run_pointers(numbers, places, out, lane):  # type: ignore[no-untyped-def]
+    """Copy the vectors that start at the given places, through pointers, then the last place's first number."""
+    source, targets = pointer(numbers, 1), pointer(out, 0)
+    starts = pointer(places, 0)
+    for k in range(places.size):
+        store(targets, k * len(lane), 0, lane, load(source, item(starts, k), 0, lane, ONE))
+    copy(pointer(targets, places.size * len(lane)), 0, source, item(starts, places.size - 1), 1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_pointers_are_counted_from_where_they_point(dtype: str) -> None:
+    lanes = target(np.dtype(dtype)).lanes
+    numbers, places = np.arange(5 * lanes + 1, dtype=dtype), np.array([0, 3 * lanes, lanes + 1])
+    out = np.zeros(3 * lanes + 1, dtype)
+    kernel(run_pointers)(numbers, places, out, (0,) * lanes)
+    expected = [numbers[1 + place :][:lanes] for place in places]
+    np.testing.assert_array_equal(out, np.concatenate([*expected, numbers[2 + lanes :][:1]]))

@@ -76,7 +76,7 @@ def test_blocks_of_units(cell: str, dtype: np.dtype) -> None:
                     expected = [panels(block.reshape(rows, -1), tile) for block in blocks[first:end]]
                     found = pack(
                         "pack_blocks", layout, (end - first) * rows * len(gates) * layout.units,
-                        weights.ravel(), weights[0].size, layout.hidden, gates, first, end, len(tile.vector),
+                        weights.ravel(), rows, weights[0].size, layout.hidden, gates, first, end, len(tile.vector),
                     )  # fmt: skip
                     np.testing.assert_array_equal(found, np.concatenate(expected))
 
@@ -95,7 +95,8 @@ def test_the_transpose(cell: str, dtype: np.dtype) -> None:
                     columns = slice(first * lanes, end * lanes)
                     found = pack(
                         "pack_transpose", layout, (end - first) * lanes * len(gates) * layout.padded,
-                        weights.ravel(), rows, layout.hidden, layout.padded, gates, columns.start, columns.stop,
+                        weights.ravel(), rows, weights[0].size, layout.hidden, layout.padded, gates,
+                        columns.start, columns.stop,
                     )  # fmt: skip
                     np.testing.assert_array_equal(found, panels(transposed[:, columns], layout.plane_tile))
 
@@ -111,7 +112,8 @@ def test_the_transpose_of_units_that_only_fill_the_last_block(cell: str, dtype: 
             columns = slice(first * layout.units, end * layout.units)
             found = pack(
                 "pack_transpose", layout, (end - first) * layout.units * len(gates) * layout.padded,
-                weights.ravel(), layout.hidden, layout.hidden, layout.padded, gates, columns.start, columns.stop,
+                weights.ravel(), layout.hidden, weights[0].size, layout.hidden, layout.padded, gates,
+                columns.start, columns.stop,
             )  # fmt: skip
             np.testing.assert_array_equal(found, panels(transposed[:, columns], layout.plane_tile))
 
@@ -129,6 +131,6 @@ def test_the_biases_that_a_row_starts_from(cell: str, dtype: np.dtype) -> None:
             for first, end in ranges(layout.blocks):
                 found = pack(
                     "pack_blocks", layout, (end - first) * len(gates) * layout.units,
-                    bias, bias.size, layout.hidden, gates, first, end, 1,
+                    bias, 1, bias.size, layout.hidden, gates, first, end, 1,
                 )  # fmt: skip
                 np.testing.assert_array_equal(found, blocks[first:end].ravel())

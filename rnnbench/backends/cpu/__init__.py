@@ -21,6 +21,7 @@ from rnnbench.backends.cpu.forward import Sizes, Span
 from rnnbench.backends.cpu.layout import Layout, layout_of
 from rnnbench.backends.cpu.passes import BackwardPass, ForwardPass
 from rnnbench.backends.cpu.target import vector_bytes
+from rnnbench.backends.cpu.teams import Team
 from rnnbench.backends.cpu.teams import teams as teams_of
 from rnnbench.backends.memory import check_memory
 from rnnbench.cells.base import Cell
@@ -65,6 +66,7 @@ class Cpu(Backend):
         tape = Tape(layout, sizes, keep)
         tape.start(state)
         run = ForwardPass(layout, sizes, params, x, lengths, tape.h)
+        tape.teams = run.teams
         for start in range(0, steps, every):
             if store and every < steps:
                 tape.checkpoint()
@@ -103,7 +105,7 @@ class Cpu(Backend):
         memory, saved = tape.memory, tape.saved
         if tape.checkpoints:
             memory, saved = tape.stretch(every)
-            again = ForwardPass(layout, sizes, trace.params, trace.x, trace.lengths, tape.h)
+            again = ForwardPass(layout, sizes, trace.params, trace.x, trace.lengths, tape.h, tape.teams)
         run = BackwardPass(
             layout, sizes, trace, (tape.h, memory, saved), d_h, d_state, every, state_sequence, input_gradient
         )
@@ -112,7 +114,7 @@ class Cpu(Backend):
             if tape.checkpoints:
                 memory[:, 0] = tape.checkpoints[start // every]
                 again(memory, saved, start, end)
-            run(Span(start, end, run.chunk, memory.shape[1]))
+            run(Span(start, end, run.chunk, memory.shape[1], int(state_sequence)))
         return run.gradients(cell)
 
     def describe(self, cell: Cell, hidden_size: int, batch: int, dtype: np.dtype) -> str:
@@ -136,6 +138,7 @@ class Tape:
         self.layout = layout
         self.shape = (sizes.batch, layout.padded)
         self.checkpoints: list[np.ndarray] = []
+        self.teams: list[Team] = []
         rows, others = sizes.batch * layout.padded, len(layout.cell.states) - 1
         slots = sizes.steps + 1 if keep else 2
         values = sizes.steps * len(layout.cell.saved) if keep else 0

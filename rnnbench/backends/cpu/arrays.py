@@ -11,25 +11,34 @@ KEPT_BYTES = 1 << 26
 """Of scratch that a thread keeps for the next call; what is larger is given back."""
 
 
-def aligned(dtype: np.dtype, *counts: int) -> list[np.ndarray]:
-    """Return uninitialised flat arrays, cut from one piece of memory, each from the start of a cache line on."""
+def cut(dtype: np.dtype, *counts: int) -> tuple[int, tuple[int, ...]]:
+    """Return how many numbers pieces of so many take, each from the start of a cache line on, and where they start."""
     line = LINE_BYTES // dtype.itemsize
-    return _cut(_aligned_block(sum(-(-count // line) for count in counts) * line, dtype), line, counts)
+    starts, end = [], 0
+    for count in counts:
+        starts.append(end)
+        end += -(-count // line) * line
+    return end, tuple(starts)
 
 
-def scratch(purpose: str, dtype: np.dtype, *counts: int) -> list[np.ndarray]:
-    """Return arrays as `aligned` does, valid until this thread asks again for the same purpose.
+def aligned(dtype: np.dtype, *counts: int) -> list[np.ndarray]:
+    """Return uninitialised flat arrays, cut from one piece of memory."""
+    size, starts = cut(dtype, *counts)
+    block = _aligned_block(size, dtype)
+    return [block[start : start + count] for start, count in zip(starts, counts, strict=True)]
+
+
+def scratch(purpose: str, dtype: np.dtype, size: int) -> np.ndarray:
+    """Return a flat array of that size or more, valid until this thread asks again for the same purpose.
 
     Memory fresh from the system costs more than many a kernel: every page of it is cleared at its first use.
     """
-    line = LINE_BYTES // dtype.itemsize
-    needed = sum(-(-count // line) for count in counts) * line
     block = _kept.blocks.get((purpose, dtype))
-    if block is None or block.size < needed:
-        block = _aligned_block(needed, dtype)
+    if block is None or block.size < size:
+        block = _aligned_block(size, dtype)
         if block.nbytes <= KEPT_BYTES:
             _kept.blocks[purpose, dtype] = block
-    return _cut(block, line, counts)
+    return block
 
 
 def flat(array: np.ndarray) -> np.ndarray:
@@ -50,11 +59,3 @@ def _aligned_block(count: int, dtype: np.dtype) -> np.ndarray:
     block = np.empty(count + line, dtype)
     start = -(block.__array_interface__["data"][0] // dtype.itemsize) % line
     return block[start : start + count]
-
-
-def _cut(block: np.ndarray, line: int, counts: tuple[int, ...]) -> list[np.ndarray]:
-    pieces, at = [], 0
-    for count in counts:
-        pieces.append(block[at : at + count])
-        at += -(-count // line) * line
-    return pieces

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from rnnbench.backends.cpu.barrier import meet
-from rnnbench.backends.cpu.lanes import add, clear, copy, load, store
+from rnnbench.backends.cpu.forward import Part, Sizes, Span
+from rnnbench.backends.cpu.lanes import add, clear, copy, item, load, load_part, pointer, store
 from rnnbench.backends.cpu.product import PACKED, Matrix
 
 backward_element: Callable
@@ -38,7 +39,7 @@ ONE = (0,)
 
 
 class BackwardArrays(NamedTuple):
-    """Every array of the backward loop that teams share, flat; layout.py says how each lies."""
+    """Pointers to what all threads share in the backward loop; layout.py says how each lies."""
 
     x: Any
     lengths: Any
@@ -54,48 +55,60 @@ class BackwardArrays(NamedTuple):
     """(S, T, B, Hp), or empty if not wanted."""
 
 
+class TeamRows(NamedTuple):
+    """How far apart rows of a team's arrays are: of d_z, of what h has the width of, of x and its gradient."""
+
+    z: int
+    h: int
+    x: int
+
+
 class TeamArrays(NamedTuple):
-    """The arrays of threads that share rows, flat; each thread writes its own units of them."""
+    """Pointers to what threads share that share rows; each thread writes its own units."""
 
     d_z: Any
-    """(chunk, rows, P, Hp), rows z_row apart."""
-    z_row: int
-    d_state: Any
-    """(S, rows, Hp): what flows to the step before; at the start, the gradient by the final states."""
+    """(chunk, rows, P, Hp)."""
     previous: Any
-    """(chunk, rows, Hp), rows h_row apart: h before each step."""
-    h_row: int
+    """(chunk, rows, Hp): h before each step."""
     operand: Any
     """As `previous`, of cells with late gates."""
     d_operand: Any
     """(rows, Hp), of cells with late gates."""
     x: Any
-    """(chunk, rows, I), rows x_row apart."""
-    x_row: int
+    """(chunk, rows, I)."""
     d_x: Any
-    """(chunk, rows, I), rows d_x_row apart: whole vectors."""
-    d_x_row: int
+    """(chunk, rows, I): whole vectors."""
+    d_state: Any
+    """(S, rows, Hp): what flows to the step before; at the start, the gradient by the final states."""
     d_weights_x: Any
     """(I, G, Hp), summed over the team's rows and all steps; so are the next three."""
     d_weights_early: Any
     d_weights_late: Any
     d_bias: Any
     counter: Any
+    row: TeamRows
+
+
+class Features(NamedTuple):
+    """The features whose gradient one thread writes: whole vectors, from `first` to before `end`; maybe none."""
+
+    first: int
+    end: int
 
 
 class BackwardScratch(NamedTuple):
-    """One thread's own packed weights, transposed: the columns are its units, and its features."""
+    """One thread's own memory: packed weights, transposed, so that the columns are its units, and its features."""
 
     weights_x: Any
     weights_early: Any
     weights_late: Any
     panels: Any
-    """(P, units, chunk) of d_z packed, of wide layers; empty of others."""
+    """(P, units, chunk) of d_z packed, of wide layers."""
     group: Any
     """(chunk, GROUP) of what d_z is multiplied by, packed alike."""
-    first_feature: int
-    end_feature: int
-    """Of whole vectors; none where dL/dx is not wanted."""
+    packs: int
+    """1 in wide layers, else 0."""
+    features: Features
 
 
 def run_elements(sizes, arrays, team, part, span, t, first):
@@ -109,19 +122,21 @@ def run_elements(sizes, arrays, team, part, span, t, first):
     sequence_stride = sizes.steps * sizes.batch * padded
     for r in range(part.rows):
         row = part.first_row + r
-        runs = t < arrays.lengths[row]
+        runs = t < item(arrays.lengths, row)
         for q in range(part.first_block, part.end_block):
             at = r * padded + q * units
             here = (t * sizes.batch + row) * padded + q * units
             in_span = ((t - span.start) * sizes.batch + row) * padded + q * units
-            d_z_at = (first + r) * team.z_row + q * units
+            d_z_at = (first + r) * team.row.z + q * units
             if runs:
-                add(team.d_state, at, 0, LANE, load(arrays.d_h, here, 0, LANE, ONE))
+                unit = q * units
+                outside = (t * sizes.batch + row) * sizes.hidden + unit
+                add(team.d_state, at, 0, LANE, load_part(arrays.d_h, outside, 0, LANE, ONE, sizes.hidden - unit, 1))
             d_state = load(team.d_state, at, part.rows * padded, LANE, STATE)
-            if arrays.d_state_sequence.size:
+            if span.keeps:
                 store(arrays.d_state_sequence, here, sequence_stride, LANE, d_state)
             h_before = load(arrays.h, here, 0, LANE, ONE)
-            store(team.previous, (first + r) * team.h_row + q * units, 0, LANE, h_before)
+            store(team.previous, (first + r) * team.row.h + q * units, 0, LANE, h_before)
             if runs:
                 previous = h_before + load(arrays.memory, in_span, memory_stride, LANE, MEMORY)
                 after = sizes.batch * padded
@@ -146,7 +161,7 @@ def clear_padding(sizes, team, part, first):
         return
     for r in range(part.rows):
         for p in range(len(PREACTIVATION)):
-            at = (first + r) * team.z_row + p * padded
+            at = (first + r) * team.row.z + p * padded
             clear(team.d_z, at + sizes.hidden, part.end_block * units - sizes.hidden)
 
 
@@ -161,7 +176,7 @@ def run_late(sizes, arrays, team, scratch, part, span, t, first):
         for j in range(first_unit, part.end_block * units, units):
             store(team.d_operand, r * padded + j, 0, LANE, (0.0,))
     depth = len(LATE_GATES) * padded
-    d_z_late = Matrix(team.d_z, first * team.z_row + late, team.z_row, 1)
+    d_z_late = Matrix(team.d_z, first * team.row.z + late, team.row.z, 1)
     weights = Matrix(scratch.weights_late, 0, PACKED, depth)
     out = Matrix(team.d_operand, first_unit, padded, 1)
     multiply_step(d_z_late, weights, out, part.rows, depth, part.end_block * units - first_unit)
@@ -169,8 +184,8 @@ def run_late(sizes, arrays, team, scratch, part, span, t, first):
         row = part.first_row + r
         for q in range(part.first_block, part.end_block):
             at = r * padded + q * units
-            operand_at = (first + r) * team.h_row + q * units
-            if t < arrays.lengths[row]:
+            operand_at = (first + r) * team.row.h + q * units
+            if t < item(arrays.lengths, row):
                 d_operand = load(team.d_operand, at, 0, LANE, ONE)
                 in_span = ((t - span.start) * sizes.batch + row) * padded + q * units
                 previous = load(arrays.h, (t * sizes.batch + row) * padded + q * units, 0, LANE, ONE) + load(
@@ -180,7 +195,7 @@ def run_late(sizes, arrays, team, scratch, part, span, t, first):
                 saved = load(arrays.saved, saved_at, units, LANE, SAVED)
                 operand, d_z, d_state = operand_backward_element(d_operand[0], previous, saved)
                 store(team.operand, operand_at, 0, LANE, (operand,))
-                add(team.d_z, (first + r) * team.z_row + q * units, padded, LANE, d_z)
+                add(team.d_z, (first + r) * team.row.z + q * units, padded, LANE, d_z)
                 add(team.d_state, at, part.rows * padded, LANE, d_state)
             else:
                 store(team.operand, operand_at, 0, LANE, (0.0,))
@@ -192,110 +207,136 @@ def gather_inputs(sizes, arrays, team, part, t, first):
     count = sizes.features * (part.member + 1) // part.members - begin
     for r in range(part.rows):
         source = (t * sizes.batch + part.first_row + r) * sizes.features
-        copy(team.x, (first + r) * team.x_row + begin, arrays.x, source + begin, count)
+        copy(team.x, (first + r) * team.row.x + begin, arrays.x, source + begin, count)
 
 
-def add_product(left, left_row, rows, team, scratch, plane, planes, sizes, part, out, depth):
-    """out += left^T d_z over the chunk: of one plane after the other, the units of this part.
-
-    Wide rows are packed first, some of left's columns at a time: a column of plain rows lies on as many pages as
-    it has numbers, more than the processor can keep in mind.
-    """
-    units = len(LANE)
-    padded = sizes.blocks * units
-    first_unit = part.first_block * units
-    count, width = planes, part.end_block * units - first_unit
-    if scratch.panels.size:
-        for first in range(0, rows, GROUP):
-            some = GROUP if first + GROUP <= rows else rows - first
-            for k in range(depth):
-                copy(scratch.group, k * GROUP, left, k * left_row + first, some)
-            group = Matrix(scratch.group, 0, 1, GROUP)
-            for p in range(planes):
-                d_z = Matrix(scratch.panels, (plane + p) * width * depth, PACKED, depth)
-                target = Matrix(out, first * planes * padded + p * padded + first_unit, planes * padded, 1)
-                multiply_chunk(group, d_z, target, some, depth, width)
-        return
-    if part.members == 1:
-        count, width = 1, planes * padded
-    transposed = Matrix(left, 0, 1, left_row)
-    for p in range(count):
-        d_z = Matrix(team.d_z, (plane + p) * padded + first_unit, team.z_row, 1)
-        target = Matrix(out, p * padded + first_unit, planes * padded, 1)
-        multiply_chunk(transposed, d_z, target, rows, depth, width)
-
-
-def add_weight_gradients(sizes, arrays, team, scratch, part, first_step, rows):
-    """Add a chunk's x^T d_z, h^T d_z and column sums of d_z, and write its dL/dx.
-
-    The chunk has so many rows; its last one is of first_step.
-    """
-    units = len(LANE)
-    padded = sizes.blocks * units
+def factor(k, sizes, team):
+    """Which weights' gradient product k of a chunk adds to: its left side, that one's row and columns, the first and
+    the number of d_z's planes that it takes, and the sum."""
     separate = len(PREACTIVATION) - len(GATE)
-    if scratch.panels.size:
-        first, end = part.first_block * units, part.end_block * units
+    left, row, columns, total = team.x, team.row.x, sizes.features, team.d_weights_x
+    plane, planes = 0, len(GATE)
+    if k > 0:
+        left, row, columns, total = team.previous, team.row.h, sizes.hidden, team.d_weights_early
+        plane, planes = separate, len(EARLY_GATES)
+    if k > 1:
+        left, total = team.operand, team.d_weights_late
+        plane, planes = separate + len(EARLY_GATES), len(LATE_GATES)
+    return left, row, columns, plane, planes, total
+
+
+def add_weight_gradients(sizes, team, scratch, part, rows):
+    """Add a chunk's x^T d_z and h^T d_z, of so many rows, in the units of this part.
+
+    Wide rows of d_z are packed first, and with them the left sides, some columns at a time: a column of plain rows
+    lies on as many pages as it has numbers, more than the processor can keep in mind.
+    """
+    padded = sizes.blocks * len(LANE)
+    first_unit = part.first_block * len(LANE)
+    width = part.end_block * len(LANE) - first_unit
+    if scratch.packs:
         for p in range(len(PREACTIVATION)):
-            start = p * (end - first) * rows
-            pack_panels(team.d_z, team.z_row, rows, p * padded + first, p * padded + end, scratch.panels, start)
-    add_product(team.x, team.x_row, sizes.features, team, scratch, 0, len(GATE), sizes, part, team.d_weights_x, rows)
-    add_product(
-        team.previous, team.h_row, sizes.hidden, team, scratch, separate, len(EARLY_GATES), sizes, part,
-        team.d_weights_early, rows,
-    )  # fmt: skip
-    if HAS_LATE:
-        plane = separate + len(EARLY_GATES)
-        add_product(
-            team.operand, team.h_row, sizes.hidden, team, scratch, plane, len(LATE_GATES), sizes, part,
-            team.d_weights_late, rows,
-        )  # fmt: skip
+            start, column = p * width * rows, p * padded + first_unit
+            pack_panels(team.d_z, team.row.z, rows, column, column + width, scratch.panels, start)
+    for k in range(3 if HAS_LATE else 2):
+        left, row, columns, plane, planes, total = factor(k, sizes, team)
+        alone = part.members == 1 and not scratch.packs
+        products, out_width = (1, planes * padded) if alone else (planes, width)
+        height = GROUP if scratch.packs else columns
+        for first in range(0, columns, height):
+            some = height if first + height <= columns else columns - first
+            a, a_column = left, row
+            b, b_row, b_column, b_plane, b_start = team.d_z, team.row.z, 1, padded, plane * padded + first_unit
+            if scratch.packs:
+                for r in range(rows):
+                    copy(scratch.group, r * GROUP, left, r * row + first, some)
+                a, a_column = scratch.group, GROUP
+                b, b_row, b_column, b_plane, b_start = scratch.panels, PACKED, rows, width * rows, plane * width * rows
+            for p in range(products):
+                d_z = Matrix(b, b_start + p * b_plane, b_row, b_column)
+                out = Matrix(total, (first * planes + p) * padded + first_unit, planes * padded, 1)
+                multiply_chunk(Matrix(a, 0, 1, a_column), d_z, out, some, rows, out_width)
+
+
+def add_bias_gradients(sizes, team, part, rows):
+    """Add a chunk's column sums of d_z."""
+    units = len(LANE)
+    padded = sizes.blocks * units
     for r in range(rows):
         for p in range(len(PREACTIVATION)):
             for q in range(part.first_block, part.end_block):
                 at = p * padded + q * units
-                add(team.d_bias, at, 0, LANE, load(team.d_z, r * team.z_row + at, 0, LANE, ONE))
-    width = scratch.end_feature - scratch.first_feature
-    if width > 0:
-        add_input_gradient(sizes, arrays, team, scratch, part, first_step, rows, width)
+                add(team.d_bias, at, 0, LANE, load(team.d_z, r * team.row.z + at, 0, LANE, ONE))
 
 
-def add_input_gradient(sizes, arrays, team, scratch, part, first_step, rows, width):
-    """Write dL/dx = d_z W_xh^T of a chunk, for the features of this part."""
+def write_input_gradient(sizes, arrays, team, scratch, part, first_step, rows):
+    """Write dL/dx = d_z W_xh^T of a chunk, for the features of this part; the chunk's last row is of first_step."""
+    width = scratch.features.end - scratch.features.first
+    if width == 0:
+        return
     for r in range(rows):
-        clear(team.d_x, r * team.d_x_row + scratch.first_feature, width)
+        clear(team.d_x, r * team.row.x + scratch.features.first, width)
     depth = len(GATE) * sizes.blocks * len(LANE)
-    d_z = Matrix(team.d_z, 0, team.z_row, 1)
+    d_z = Matrix(team.d_z, 0, team.row.z, 1)
     weights = Matrix(scratch.weights_x, 0, PACKED, depth)
-    out = Matrix(team.d_x, scratch.first_feature, team.d_x_row, 1)
+    out = Matrix(team.d_x, scratch.features.first, team.row.x, 1)
     multiply_chunk(d_z, weights, out, rows, depth, width)
     steps = rows // part.rows
-    begin = scratch.first_feature
-    count = width if scratch.end_feature <= sizes.features else sizes.features - begin
+    begin = scratch.features.first
+    count = width if scratch.features.end <= sizes.features else sizes.features - begin
     for s in range(steps):
         for r in range(part.rows):
-            source = (s * part.rows + r) * team.d_x_row
+            source = (s * part.rows + r) * team.row.x
             target = ((first_step + steps - 1 - s) * sizes.batch + part.first_row + r) * sizes.features
             copy(arrays.d_x, target + begin, team.d_x, source + begin, count)
 
 
-def run_backward(sizes, arrays, team, scratch, part, span):
-    """Run the steps of `span` backward for one part."""
+def pack_weights(sizes, arrays, scratch, part):
+    """Pack the transposes of all weights, by this part's units and features."""
+    hidden, stride, padded = sizes.hidden, len(GATE) * sizes.hidden, sizes.blocks * len(LANE)
+    first, end = part.first_block * len(LANE), part.end_block * len(LANE)
+    pack_transpose(arrays.weights_h, hidden, stride, hidden, padded, EARLY_GATES, first, end, scratch.weights_early)
+    if HAS_LATE:
+        pack_transpose(arrays.weights_h, hidden, stride, hidden, padded, LATE_GATES, first, end, scratch.weights_late)
+    first, end = scratch.features
+    pack_transpose(arrays.weights_x, sizes.features, stride, hidden, padded, INPUT_GATES, first, end, scratch.weights_x)
+
+
+def run_backward(sizes, part, span, arrays, sums, team, rows, counter, own, packs, features):
+    """Run the steps of `span` backward for one part.
+
+    sizes, part, span   the tuples of forward.py, plain
+    arrays              the fields of BackwardArrays, flat
+    sums                d_weights_x, d_weights_early, d_weights_late and d_bias of the team, flat
+    team, own           each (memory, where in it the first fields of TeamArrays or of BackwardScratch start)
+    rows, features      TeamRows and Features, plain
+    """
+    x, lengths, weights_x, weights_h, h, others, saved, d_h, d_x, d_state_sequence = arrays
+    d_weights_x, d_weights_early, d_weights_late, d_bias = sums
+    shared, at = team
+    mine, start = own
+    sizes = Sizes(*sizes)
+    arrays = BackwardArrays(
+        pointer(x, 0), pointer(lengths, 0), pointer(weights_x, 0), pointer(weights_h, 0), pointer(h, 0),
+        pointer(others, 0), pointer(saved, 0), pointer(d_h, 0), pointer(d_x, 0), pointer(d_state_sequence, 0),
+    )  # fmt: skip
+    team = TeamArrays(
+        pointer(shared, at[0]), pointer(shared, at[1]), pointer(shared, at[2]), pointer(shared, at[3]),
+        pointer(shared, at[4]), pointer(shared, at[5]), pointer(shared, at[6]), pointer(d_weights_x, 0),
+        pointer(d_weights_early, 0), pointer(d_weights_late, 0), pointer(d_bias, 0), pointer(counter, 0),
+        TeamRows(*rows),
+    )  # fmt: skip
+    scratch = BackwardScratch(
+        pointer(mine, start[0]), pointer(mine, start[1]), pointer(mine, start[2]), pointer(mine, start[3]),
+        pointer(mine, start[4]), packs, Features(*features),
+    )  # fmt: skip
+    part = Part(*part)
+    span = Span(*span)
     units = len(LANE)
     padded = sizes.blocks * units
     first_unit, end_unit = part.first_block * units, part.end_block * units
     separate = (len(PREACTIVATION) - len(GATE)) * padded
-    pack_transpose(
-        arrays.weights_h, sizes.hidden, sizes.hidden, padded, EARLY_GATES, first_unit, end_unit, scratch.weights_early
-    )
-    if HAS_LATE:
-        pack_transpose(
-            arrays.weights_h, sizes.hidden, sizes.hidden, padded, LATE_GATES, first_unit, end_unit,
-            scratch.weights_late,
-        )  # fmt: skip
-    pack_transpose(
-        arrays.weights_x, sizes.features, sizes.hidden, padded, INPUT_GATES,
-        scratch.first_feature, scratch.end_feature, scratch.weights_x,
-    )  # fmt: skip
+    pack_weights(sizes, arrays, scratch, part)
     depth = len(EARLY_GATES) * padded
     weights = Matrix(scratch.weights_early, 0, PACKED, depth)
     meetings, chunk_step = 0, 0
@@ -313,12 +354,14 @@ def run_backward(sizes, arrays, team, scratch, part, span):
             if part.members > 1:
                 meetings += 1
                 meet(team.counter, meetings * part.members)
-        d_z_early = Matrix(team.d_z, first * team.z_row + separate, team.z_row, 1)
+        d_z_early = Matrix(team.d_z, first * team.row.z + separate, team.row.z, 1)
         d_h = Matrix(team.d_state, first_unit, padded, 1)
         multiply_step(d_z_early, weights, d_h, part.rows, depth, end_unit - first_unit)
         chunk_step += 1
         if chunk_step == span.chunk or t == span.start:
-            add_weight_gradients(sizes, arrays, team, scratch, part, t, chunk_step * part.rows)
+            add_weight_gradients(sizes, team, scratch, part, chunk_step * part.rows)
+            add_bias_gradients(sizes, team, part, chunk_step * part.rows)
+            write_input_gradient(sizes, arrays, team, scratch, part, t, chunk_step * part.rows)
             chunk_step = 0
             if part.members > 1:
                 meetings += 1

@@ -15,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import types
 
-from rnnbench.backends.cpu.lanes import primitive
+from rnnbench.backends.cpu.lanes import address, primitive
 
 SPINS = 512
 """Looks at the counter, each with a pause, before a waiting thread yields."""
@@ -46,9 +46,8 @@ def meet(typing_context, counter, total):
     """
 
     def codegen(context, builder, sig, arguments):
-        data = context.make_array(counter)(context, builder, arguments[0]).data
         integer = arguments[1].type
-        place = builder.gep(data, [ir.Constant(integer, 16)])
+        place = address(context, builder, counter, arguments[0], ir.Constant(integer, 16))
         builder.atomic_rmw("add", place, ir.Constant(integer, 1), "acq_rel")
         entry = builder.block
         look, wait, give_way, again, done = (

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from rnnbench.backends.cpu.barrier import meet
-from rnnbench.backends.cpu.lanes import load, store
+from rnnbench.backends.cpu.lanes import item, load, pointer, store
 from rnnbench.backends.cpu.product import PACKED, Matrix, Tile
 
 forward_element: Callable
@@ -61,16 +61,21 @@ class Part(NamedTuple):
 
 
 class Span(NamedTuple):
-    """The steps of one call, from `start` to before `end`, taken `chunk` at a time; `slots` of other states."""
+    """The steps of one call, from `start` to before `end`, taken `chunk` at a time.
+
+    slots   of other states in memory.
+    keeps   1 where what the cell saves, or in backward the gradients by all states, are wanted, else 0.
+    """
 
     start: int
     end: int
     chunk: int
     slots: int
+    keeps: int
 
 
 class ForwardArrays(NamedTuple):
-    """Every array of the forward loop that threads share, flat; layout.py says how each lies."""
+    """Pointers to what threads share in the forward loop; layout.py says how each lies."""
 
     x: Any
     lengths: Any
@@ -87,7 +92,7 @@ class ForwardArrays(NamedTuple):
 
 
 class ForwardScratch(NamedTuple):
-    """One thread's own arrays, flat: packed weights of its blocks, and z of a chunk of steps."""
+    """One thread's own memory: packed weights of its blocks, and z of a chunk of steps, rows z_row apart."""
 
     weights_x: Any
     weights_early: Any
@@ -159,7 +164,6 @@ def run_units(sizes, arrays, scratch, part, span, t, z_start):
     memory_after = ((t - span.start + 1) % span.slots * sizes.batch + part.first_row) * padded
     h = Matrix(arrays.h, before, padded, 1)
     u = Matrix(arrays.operand, part.first_row * padded, padded, 1)
-    keeps = arrays.saved.size > 0
     for b in range(part.end_block - part.first_block):
         q = part.first_block + b
         if HAS_LATE:
@@ -178,10 +182,10 @@ def run_units(sizes, arrays, scratch, part, span, t, z_start):
             at = r * padded + q * units
             h_before = load(arrays.h, before + at, 0, LANE, ONE)
             state = h_before + load(arrays.memory, memory_before + at, memory_stride, LANE, MEMORY)
-            if t < arrays.lengths[row]:
+            if t < item(arrays.lengths, row):
                 values = load(scratch.z, z_start + r * scratch.z_row + b * z_block, units, LANE, PREACTIVATION)
                 next_state, kept = forward_element(values, state)
-                if keeps:
+                if span.keeps:
                     saved_at = (((t - span.start) * sizes.batch + row) * sizes.blocks + q) * len(SAVED) * units
                     store(arrays.saved, saved_at, units, LANE, kept)
                 store(arrays.h, after + at, 0, LANE, (next_state[0],))
@@ -191,20 +195,45 @@ def run_units(sizes, arrays, scratch, part, span, t, z_start):
                 store(arrays.memory, memory_after + at, memory_stride, LANE, state[1:])
 
 
-def run_forward(sizes, arrays, scratch, part, span):
-    """Run the steps of `span` for one part; the states before them are in h and in the first slot of memory."""
-    hidden, stride = sizes.hidden, arrays.bias.size
-    first, end, input_vectors = part.first_block, part.end_block, len(INPUT_TILE.vector)
-    pack_blocks(arrays.weights_x, stride, hidden, INPUT_GATES, first, end, input_vectors, scratch.weights_x)
-    pack_blocks(arrays.bias, stride, hidden, INPUT_GATES, first, end, input_vectors, scratch.bias)
-    early_vectors = len(EARLY_TILE.vector)
-    pack_blocks(arrays.weights_h, stride, hidden, EARLY_GATES, first, end, early_vectors, scratch.weights_early)
+def pack_weights(sizes, arrays, scratch, part):
+    """Pack the columns of all weights and biases that are this part's units."""
+    hidden, stride, first, end = sizes.hidden, len(GATE) * sizes.hidden, part.first_block, part.end_block
+    vectors = len(INPUT_TILE.vector)
+    pack_blocks(arrays.weights_x, sizes.features, stride, hidden, INPUT_GATES, first, end, vectors, scratch.weights_x)
+    pack_blocks(arrays.bias, len(ONE), stride, hidden, INPUT_GATES, first, end, vectors, scratch.bias)
+    vectors = len(EARLY_TILE.vector)
+    pack_blocks(arrays.weights_h, hidden, stride, hidden, EARLY_GATES, first, end, vectors, scratch.weights_early)
     if HAS_LATE:
-        late_vectors = len(LATE_TILE.vector)
-        pack_blocks(arrays.weights_h, stride, hidden, LATE_GATES, first, end, late_vectors, scratch.weights_late)
+        vectors = len(LATE_TILE.vector)
+        pack_blocks(arrays.weights_h, hidden, stride, hidden, LATE_GATES, first, end, vectors, scratch.weights_late)
     if HAS_SEPARATE:
-        width, vectors = arrays.separate_bias.size, len(SEPARATE_TILE.vector)
-        pack_blocks(arrays.separate_bias, width, hidden, SEPARATE_GATES, first, end, vectors, scratch.separate_bias)
+        vectors, stride = len(SEPARATE_TILE.vector), len(SEPARATE_GATES) * hidden
+        pack_blocks(
+            arrays.separate_bias, len(ONE), stride, hidden, SEPARATE_GATES, first, end, vectors, scratch.separate_bias
+        )
+
+
+def run_forward(sizes, part, span, arrays, counter, memory, starts, z_row):
+    """Run the steps of `span` for one part; the states before them are in h and in the first slot of memory.
+
+    sizes, part, span   the tuples above, plain
+    arrays              the first fields of ForwardArrays up to `operand`, flat
+    memory, starts      a thread's own memory, and where in it the fields of ForwardScratch start
+    """
+    x, lengths, weights_x, weights_h, bias, separate_bias, h, others, saved, operand = arrays
+    sizes = Sizes(*sizes)
+    arrays = ForwardArrays(
+        pointer(x, 0), pointer(lengths, 0), pointer(weights_x, 0), pointer(weights_h, 0), pointer(bias, 0),
+        pointer(separate_bias, 0), pointer(h, 0), pointer(others, 0), pointer(saved, 0), pointer(operand, 0),
+        pointer(counter, 0),
+    )  # fmt: skip
+    scratch = ForwardScratch(
+        pointer(memory, starts[0]), pointer(memory, starts[1]), pointer(memory, starts[2]),
+        pointer(memory, starts[3]), pointer(memory, starts[4]), pointer(memory, starts[5]), z_row,
+    )  # fmt: skip
+    part = Part(*part)
+    span = Span(*span)
+    pack_weights(sizes, arrays, scratch, part)
     meetings = 0
     for t in range(span.start, span.end):
         chunk_step = (t - span.start) % span.chunk

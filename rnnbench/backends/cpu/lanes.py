@@ -19,6 +19,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, config, types
 from numba.core.datamodel import models
+from numba.core.types.misc import CPointer
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, register_model
 
@@ -164,9 +165,47 @@ def _add(array, offset, stride, lane, values):
         array[start : start + len(lane)] += value
 
 
+def address(context, builder, kind, array, offset):
+    """Return the address of element `offset` of a flat array, or from a pointer on."""
+    data = array if isinstance(kind, CPointer) else context.make_array(kind)(context, builder, array).data
+    return builder.gep(data, [offset])
+
+
+def _pointer(array, start):
+    return array[start:]
+
+
+@primitive(_pointer)
+def pointer(typing_context, array, start):
+    """Return a pointer to element `start` of a flat array, which all that follows takes in the place of the array.
+
+    It does not keep the array alive. It is one number where an array is seven, counted at each use: kernels that
+    hand dozens of arrays around compile and start much faster.
+    """
+
+    def codegen(context, builder, sig, arguments):
+        return address(context, builder, array, *arguments)
+
+    return CPointer(array.dtype)(array, types.intp), codegen
+
+
+def _item(array, index):
+    return array[index]
+
+
+@primitive(_item)
+def item(typing_context, array, index):
+    """Return one number of a flat array."""
+
+    def codegen(context, builder, sig, arguments):
+        return builder.load(address(context, builder, array, *arguments))
+
+    return array.dtype(array, types.intp), codegen
+
+
 def _pointers(context, builder, kind, array, offset, steps):
     """Return the addresses array[offset + sum of k*stride] for (stride, count) in steps, the last step innermost."""
-    pointers = [builder.gep(context.make_array(kind)(context, builder, array).data, [offset])]
+    pointers = [address(context, builder, kind, array, offset)]
     for stride, count in steps:
         jumps = [builder.mul(stride, ir.Constant(stride.type, k)) for k in range(count)]
         pointers = [builder.gep(pointer, [jump]) for pointer in pointers for jump in jumps]

@@ -93,14 +93,6 @@ class Layout:
         per_line = LINE_BYTES // self.dtype.itemsize
         return (-(-numbers // per_line) | 1) * per_line
 
-    def padded_units(self, h: np.ndarray) -> np.ndarray:
-        """Return (T, B, H) as contiguous (T, B, Hp), padded with zeros."""
-        if self.padded == self.hidden:
-            return np.ascontiguousarray(h, self.dtype)
-        wide = np.zeros((*h.shape[:2], self.padded), self.dtype)
-        wide[:, :, : self.hidden] = h
-        return wide
-
     def from_planes(self, planes: np.ndarray, gates: tuple[int, ...]) -> np.ndarray:
         """Return (K, len(gates), Hp) as (K, G*H): the gates in the order of the weights, without padding."""
         if self.padded == self.hidden and gates == tuple(range(len(gates))):

@@ -14,7 +14,7 @@ ROWS_AT_ONCE = 8
 ONE = (0,)
 
 
-def pack_blocks(weights, stride, hidden, gates, first_block, end_block, vectors, packed):
+def pack_blocks(weights, rows, stride, hidden, gates, first_block, end_block, vectors, packed):
     """Pack columns of weights, block after block of units, each with the chosen gates in that order.
 
     A row of weights has `stride` = gates * H numbers. A block's columns are cut into panels of so many vectors;
@@ -23,7 +23,7 @@ def pack_blocks(weights, stride, hidden, gates, first_block, end_block, vectors,
     """
     lane = PLANE_TILE.lane
     lanes, units = len(lane), len(LANE)
-    width, columns, rows = lanes * vectors, len(gates) * units, weights.size // stride
+    width, columns = lanes * vectors, len(gates) * units
     for first_row in range(0, rows, ROWS_AT_ONCE):
         for q in range(first_block, end_block):
             for column in range(0, columns, lanes):
@@ -37,15 +37,14 @@ def pack_blocks(weights, stride, hidden, gates, first_block, end_block, vectors,
                     source += stride
 
 
-def pack_transpose(weights, rows, hidden, padded, gates, first_row, end_row, packed):
-    """Pack the transpose of rows first_row .. end_row of (rows, G*H) weights: its columns are those rows.
+def pack_transpose(weights, rows, stride, hidden, padded, gates, first_row, end_row, packed):
+    """Pack the transpose of rows first_row .. end_row of (rows, stride = G*H) weights: its columns are those rows.
 
     Its depth is the chosen gates in that order, each of `padded` units. Columns are cut into panels of the
     tile's width, then of single vectors, and padded with zeros up to end_row.
     """
     lane = PLANE_TILE.lane
-    lanes, stride = len(lane), weights.size // rows if rows else 0
-    depth = len(gates) * padded
+    lanes, depth = len(lane), len(gates) * padded
     start, column = 0, first_row
     while column < end_row:
         width = lanes * len(PLANE_TILE.vector)

@@ -5,19 +5,21 @@ A pass is called for spans of steps: one for all of them, or stretch by stretch 
 
 from __future__ import annotations
 
-from functools import partial
+import math
+from functools import lru_cache, partial
+from typing import NamedTuple
 
 import numpy as np
 
 from rnnbench.backends.base import Arrays, Gradients, Trace
-from rnnbench.backends.cpu.arrays import aligned, flat, scratch
-from rnnbench.backends.cpu.backward import BackwardArrays, BackwardScratch, TeamArrays
+from rnnbench.backends.cpu.arrays import aligned, cut, flat, scratch
+from rnnbench.backends.cpu.backward import TeamRows
 from rnnbench.backends.cpu.barrier import ABANDONED, new_counter
-from rnnbench.backends.cpu.forward import ForwardArrays, ForwardScratch, Part, Sizes, Span
+from rnnbench.backends.cpu.forward import Part, Sizes, Span
 from rnnbench.backends.cpu.kernels import kernels
 from rnnbench.backends.cpu.layout import Layout
 from rnnbench.backends.cpu.target import target
-from rnnbench.backends.cpu.teams import run_together, teams
+from rnnbench.backends.cpu.teams import Team, run_together, teams
 from rnnbench.cells.base import Cell
 
 CHUNK_BYTES = 1 << 18
@@ -37,8 +39,14 @@ def chunk_steps(layout: Layout, steps: int, rows: int) -> int:
 def step_counts(sizes: Sizes, lengths: np.ndarray | None) -> np.ndarray:
     """Return the steps of each sequence, int64 (B,)."""
     if lengths is None:
-        return np.full(sizes.batch, sizes.steps, np.int64)
+        return equal_counts(sizes.batch, sizes.steps)
     return flat(np.ascontiguousarray(lengths, np.int64))
+
+
+@lru_cache
+def equal_counts(batch: int, steps: int) -> np.ndarray:
+    """Return the steps of sequences that all have as many; kernels only read them."""
+    return np.full(batch, steps, np.int64)
 
 
 def multiply_adds(sizes: Sizes, cell: Cell) -> int:
@@ -50,43 +58,65 @@ class ForwardPass:
     """Runs a layer forward, from the states in h and memory's first slot, writing h, memory and what is saved."""
 
     def __init__(
-        self, layout: Layout, sizes: Sizes, params: Arrays, x: np.ndarray, lengths: np.ndarray | None, h: np.ndarray
+        self,
+        layout: Layout,
+        sizes: Sizes,
+        params: Arrays,
+        x: np.ndarray,
+        lengths: np.ndarray | None,
+        h: np.ndarray,
+        shared_by: list[Team] | None = None,
     ) -> None:
         cell, dtype = layout.cell, layout.dtype
         self.layout, self.sizes = layout, sizes
-        self.teams = teams(layout, sizes.batch, multiply_adds(sizes, cell))
-        self.inputs = flat(x), step_counts(sizes, lengths), flat(params["W_xh"]), flat(params["W_hh"])
+        self.teams = shared_by or teams(layout, sizes.batch, multiply_adds(sizes, cell))
         separate = params[cell.separate_bias] if cell.separate else params["b_h"][:0]
-        self.biases = flat(params["b_h"]), flat(separate)
-        self.h = h.ravel()
+        weights = flat(params["W_xh"]), flat(params["W_hh"]), flat(params["b_h"]), flat(separate)
+        self.inputs = flat(x), step_counts(sizes, lengths), *weights, h.ravel()
         self.run = kernels(cell, dtype).run_forward
 
     def __call__(self, memory: np.ndarray, saved: np.ndarray, start: int, end: int) -> None:
         """Run the steps from `start` to before `end`."""
         layout, sizes = self.layout, self.sizes
-        [operand] = scratch("operand", layout.dtype, sizes.batch * layout.padded if layout.late else 0)
-        arrays = ForwardArrays(*self.inputs, *self.biases, self.h, memory.ravel(), saved, operand, new_counter())
-        span = Span(start, end, chunk_steps(layout, end - start, self.teams[0][0].rows), memory.shape[1])
-        runs = [partial(self._run_part, arrays, span, part) for team in self.teams for part in team]
-        run_together(runs, give_up=lambda: arrays.counter.fill(ABANDONED))
+        chunk = chunk_steps(layout, end - start, self.teams[0][0].rows)
+        span = Span(start, end, chunk, memory.shape[1], int(saved.size > 0))
+        operand = scratch("operand", layout.dtype, sizes.batch * layout.padded if layout.late else 0)
+        arrays, counter = (*self.inputs, memory.ravel(), saved, operand), new_counter()
+        runs = [partial(self._run_part, arrays, counter, span, part) for team in self.teams for part in team]
+        run_together(runs, give_up=lambda: counter.fill(ABANDONED))
 
-    def _run_part(self, arrays: ForwardArrays, span: Span, part: Part) -> None:
-        layout, sizes = self.layout, self.sizes
-        units = (part.end_block - part.first_block) * layout.units
-        width = units * layout.preactivations
-        z_row = layout.row_stride(width)
-        weights_x, early, late, bias, separate, z = scratch(
-            "forward",
-            layout.dtype,
-            sizes.features * units * layout.gates,
-            sizes.hidden * units * len(layout.early_gates),
-            sizes.hidden * units * layout.late,
-            units * layout.gates,
-            units * len(layout.cell.separate),
-            span.chunk * part.rows * z_row,
-        )
-        own = ForwardScratch(weights_x, early, late, bias, separate, z, z_row)
-        self.run(sizes, arrays, own, part, span)
+    def _run_part(self, arrays: tuple, counter: np.ndarray, span: Span, part: Part) -> None:
+        size, starts, z_row = forward_scratch(self.layout, self.sizes, span.chunk, part)
+        memory = scratch("forward", self.layout.dtype, size)
+        self.run(tuple(self.sizes), tuple(part), tuple(span), arrays, counter, memory, starts, z_row)
+
+
+@lru_cache
+def forward_scratch(layout: Layout, sizes: Sizes, chunk: int, part: Part) -> tuple[int, tuple[int, ...], int]:
+    """Return the size of a thread's memory, where the fields of ForwardScratch start in it, and z_row."""
+    units = (part.end_block - part.first_block) * layout.units
+    z_row = layout.row_stride(units * layout.preactivations)
+    size, starts = cut(
+        layout.dtype,
+        sizes.features * units * layout.gates,
+        sizes.hidden * units * len(layout.early_gates),
+        sizes.hidden * units * layout.late,
+        units * layout.gates,
+        units * len(layout.cell.separate),
+        chunk * part.rows * z_row,
+    )
+    return size, starts, z_row
+
+
+class Shared(NamedTuple):
+    """What one team of backward shares: its memory and where things start there, sums of gradients, a counter."""
+
+    memory: tuple[np.ndarray, tuple[int, ...]]
+    rows: tuple[int, ...]
+    d_state: np.ndarray
+    sums: tuple[np.ndarray, ...]
+    """(I, G, Hp) of W_xh, (H, G, Hp) of W_hh's early gates and of its late ones, (P, Hp) of biases; all flat."""
+    counter: np.ndarray
 
 
 class BackwardPass:
@@ -117,19 +147,19 @@ class BackwardPass:
         )
         self.d_x = d_x.reshape(sizes.steps, sizes.batch, sizes.features) if input_gradient else None
         self.sequence = sequence.reshape(count, sizes.steps, sizes.batch, layout.padded) if state_sequence else None
-        self.arrays = BackwardArrays(
-            x=flat(trace.x),
-            lengths=step_counts(sizes, trace.lengths),
-            weights_x=flat(trace.params["W_xh"]),
-            weights_h=flat(trace.params["W_hh"]),
-            h=states[0].ravel(),
-            memory=states[1].ravel(),
-            saved=states[2],
-            d_h=flat(layout.padded_units(d_h)),
-            d_x=d_x,
-            d_state_sequence=sequence,
+        self.arrays = (
+            flat(trace.x),
+            step_counts(sizes, trace.lengths),
+            flat(trace.params["W_xh"]),
+            flat(trace.params["W_hh"]),
+            states[0].ravel(),
+            states[1].ravel(),
+            states[2],
+            flat(np.ascontiguousarray(d_h, dtype)),
+            d_x,
+            sequence,
         )
-        self.shared = [self._team_arrays(k, team[0], d_state) for k, team in enumerate(self.teams)]
+        self.shared = [self._shared(k, team[0], d_state) for k, team in enumerate(self.teams)]
         self.run = kernels(cell, dtype).run_backward
 
     def __call__(self, span: Span) -> None:
@@ -137,7 +167,7 @@ class BackwardPass:
         for team in self.shared:
             team.counter.fill(0)
         pairs = zip(self.teams, self.shared, strict=True)
-        runs = [partial(self._run_part, arrays, part, span) for team, arrays in pairs for part in team]
+        runs = [partial(self._run_part, shared, part, span) for team, shared in pairs for part in team]
         run_together(runs, self._give_up)
 
     def _give_up(self) -> None:
@@ -146,9 +176,8 @@ class BackwardPass:
 
     def gradients(self, cell: Cell) -> Gradients:
         """Return what was found, once the first step has been reached."""
-        hidden, padded = self.layout.hidden, self.layout.padded
-        deltas = [team.d_state.reshape(len(cell.states), -1, padded) for team in self.shared]
-        delta = np.concatenate(deltas, axis=1)
+        hidden = self.layout.hidden
+        delta = np.concatenate([team.d_state for team in self.shared], axis=1)
         sequence = self.sequence
         return Gradients(
             x=self.d_x,
@@ -159,72 +188,48 @@ class BackwardPass:
             else {name: sequence[k, :, :, :hidden] for k, name in enumerate(cell.states)},
         )
 
-    def _team_arrays(self, index: int, part: Part, d_state: Arrays) -> TeamArrays:
-        """Return one team's arrays: sums start from zero, d_state from the gradient by the final states."""
-        layout, sizes = self.layout, self.sizes
-        padded, hidden, late, rows = layout.padded, layout.hidden, layout.late, self.chunk * part.rows
-        z_row, h_row, x_row = (layout.row_stride(n) for n in (layout.z_width, padded, sizes.features))
-        chunks = scratch(
-            f"team {index}",
-            layout.dtype,
-            rows * z_row,
-            rows * h_row,
-            rows * h_row if late else 0,
-            part.rows * padded if late else 0,
-            rows * x_row,
-            rows * x_row if self.input_gradient else 0,
-            len(layout.cell.states) * part.rows * padded,
-        )
-        d_z, previous, operand, d_operand, x, d_x, delta = chunks
+    def _shared(self, index: int, part: Part, d_state: Arrays) -> Shared:
+        """Return what a team shares: sums start from zero, d_state from the gradient by the final states."""
+        layout, dtype = self.layout, self.layout.dtype
+        size, starts, rows = team_scratch(layout, self.sizes, self.chunk, part.rows, self.input_gradient)
+        memory = scratch(f"team {index}", dtype, size)
+        shape = len(layout.cell.states), part.rows, layout.padded
+        delta = memory[starts[-1] :][: math.prod(shape)].reshape(shape)
         delta.fill(0)
         for k, name in enumerate(layout.cell.states):
             if name in d_state:
-                own = d_state[name][part.first_row : part.first_row + part.rows]
-                delta.reshape(-1, part.rows, padded)[k, :, :hidden] = own
-        gates = layout.gates - late
-        widths = sizes.features * layout.gates, hidden * gates, hidden * late, layout.preactivations
-        of_x, of_early, of_late, of_bias = aligned(layout.dtype, *(width * padded for width in widths))
-        for each in (of_x, of_early, of_late, of_bias):
+                delta[k, :, : layout.hidden] = d_state[name][part.first_row : part.first_row + part.rows]
+        gates, hidden = layout.gates - layout.late, layout.hidden
+        widths = self.sizes.features * layout.gates, hidden * gates, hidden * layout.late, layout.preactivations
+        sums = tuple(aligned(dtype, *(width * layout.padded for width in widths)))
+        for each in sums:
             each.fill(0)
-        chunks_and_rows = d_z, z_row, delta, previous, h_row, operand, d_operand, x, x_row, d_x, x_row
-        return TeamArrays(*chunks_and_rows, of_x, of_early, of_late, of_bias, new_counter())
+        return Shared((memory, starts), tuple(rows), delta, sums, new_counter())
 
-    def _run_part(self, team: TeamArrays, part: Part, span: Span) -> None:
-        layout, dtype = self.layout, self.layout.dtype
-        units = (part.end_block - part.first_block) * layout.units
-        lanes = target(dtype).lanes
-        vectors = -(-self.sizes.features // lanes) if self.input_gradient else 0
-        first, end = (vectors * k // part.members * lanes for k in (part.member, part.member + 1))
-        rows = self.chunk * part.rows if layout.z_width * dtype.itemsize >= PACKED_ROW_BYTES else 0
-        weights_x, early, late, panels, group = scratch(
-            "backward",
-            dtype,
-            layout.gates * layout.padded * (end - first),
-            len(layout.early_gates) * layout.padded * units,
-            layout.late * layout.padded * units,
-            rows * layout.preactivations * units,
-            rows * layout.group,
-        )
-        own = BackwardScratch(weights_x, early, late, panels, group, first, end)
-        self.run(self.sizes, self.arrays, team, own, part, span)
+    def _run_part(self, shared: Shared, part: Part, span: Span) -> None:
+        layout, sizes = self.layout, self.sizes
+        size, starts, packs, features = backward_scratch(layout, sizes, self.chunk, part, self.input_gradient)
+        own = scratch("backward", layout.dtype, size), starts
+        plain = tuple(sizes), tuple(part), tuple(span)
+        self.run(*plain, self.arrays, shared.sums, shared.memory, shared.rows, shared.counter, own, packs, features)
 
     def _summed(self) -> Arrays:
         """Add up what the teams found, and put it in the order of the parameters."""
         layout, hidden = self.layout, self.layout.hidden
         cell, gates = layout.cell, layout.gates
 
-        def total(name: str, rows: int) -> np.ndarray:
-            first, *others = (getattr(team, name) for team in self.shared)
+        def total(which: int, rows: int) -> np.ndarray:
+            first, *others = (team.sums[which] for team in self.shared)
             for other in others:
                 first += other
             return first.reshape(rows, -1, layout.padded)
 
-        recurrent = total("d_weights_early", hidden)
+        recurrent = total(1, hidden)
         if layout.late:
-            recurrent = np.concatenate([recurrent, total("d_weights_late", hidden)], axis=1)
-        bias = total("d_bias", 1)
+            recurrent = np.concatenate([recurrent, total(2, hidden)], axis=1)
+        bias = total(3, 1)
         gradients = {
-            "W_xh": layout.from_planes(total("d_weights_x", self.sizes.features), cell.input_gates),
+            "W_xh": layout.from_planes(total(0, self.sizes.features), cell.input_gates),
             "W_hh": layout.from_planes(recurrent, cell.recurrent_gates),
             "b_h": layout.from_planes(bias[:, :gates], cell.input_gates)[0],
         }
@@ -232,3 +237,45 @@ class BackwardPass:
             separate = tuple(range(len(cell.separate)))
             gradients[cell.separate_bias] = layout.from_planes(bias[:, gates:], separate)[0]
         return gradients
+
+
+@lru_cache
+def team_scratch(
+    layout: Layout, sizes: Sizes, chunk: int, batch: int, input_gradient: bool
+) -> tuple[int, tuple[int, ...], TeamRows]:
+    """Return the size of a team's memory, where the first fields of TeamArrays start in it, and its rows."""
+    padded, rows = layout.padded, chunk * batch
+    row = TeamRows(*(layout.row_stride(n) for n in (layout.z_width, padded, sizes.features)))
+    size, starts = cut(
+        layout.dtype,
+        rows * row.z,
+        rows * row.h,
+        rows * row.h if layout.late else 0,
+        batch * padded if layout.late else 0,
+        rows * row.x,
+        rows * row.x if input_gradient else 0,
+        len(layout.cell.states) * batch * padded,
+    )
+    return size, starts, row
+
+
+@lru_cache
+def backward_scratch(
+    layout: Layout, sizes: Sizes, chunk: int, part: Part, input_gradient: bool
+) -> tuple[int, tuple[int, ...], int, tuple[int, int]]:
+    """Return the size of a thread's memory, where BackwardScratch starts in it, its `packs` and Features."""
+    units = (part.end_block - part.first_block) * layout.units
+    lanes = target(layout.dtype).lanes
+    vectors = -(-sizes.features // lanes) if input_gradient else 0
+    first, end = (vectors * k // part.members * lanes for k in (part.member, part.member + 1))
+    packs = layout.z_width * layout.dtype.itemsize >= PACKED_ROW_BYTES
+    rows = chunk * part.rows if packs else 0
+    size, starts = cut(
+        layout.dtype,
+        layout.gates * layout.padded * (end - first),
+        len(layout.early_gates) * layout.padded * units,
+        layout.late * layout.padded * units,
+        rows * layout.preactivations * units,
+        rows * layout.group,
+    )
+    return size, starts, int(packs), (first, end)

@@ -20,7 +20,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from rnnbench.backends.cpu.lanes import FLAGS, LanesType, load_lanes, primitive, splat, store_lanes
+from rnnbench.backends.cpu.lanes import FLAGS, LanesType, address, load_lanes, primitive, splat, store_lanes
 from rnnbench.backends.cpu.target import target
 
 PACKED = 0
@@ -65,7 +65,7 @@ def product_for(dtype: np.dtype, tile: Tile, ragged: bool, ordered: bool) -> Cal
               faster by summing several parts of the depth side by side.
     """
     lanes = LanesType(types.float32 if dtype == np.float32 else types.float64, len(tile.lane))
-    shape = Shape(lanes, len(tile.vector), len(tile.row), ragged, ordered)
+    shape = Shape(lanes, len(tile.vector), len(tile.row), ragged)
 
     def plain(a, b, c, rows, depth, columns):
         panel = lanes.count * shape.vectors
@@ -86,9 +86,9 @@ def product_for(dtype: np.dtype, tile: Tile, ragged: bool, ordered: bool) -> Cal
             values = []
             for record, kind in zip(arguments[:3], (a, b, c), strict=True):
                 data, offset, row, column = (builder.extract_value(record, k) for k in range(4))
-                start = builder.gep(context.make_array(kind.types[0])(context, builder, data).data, [offset])
-                values += [start, row, column]
-            builder.call(shape.function(builder.module), [*values, *arguments[3:]])
+                values += [address(context, builder, kind.types[0], data, offset), row, column]
+            flag = ir.Constant(ir.IntType(1), ordered)
+            builder.call(shape.function(builder.module), [*values, *arguments[3:], flag])
             return context.get_dummy_value()
 
         return types.void(a, b, c, types.intp, types.intp, types.intp), codegen
@@ -98,19 +98,18 @@ def product_for(dtype: np.dtype, tile: Tile, ragged: bool, ordered: bool) -> Cal
 
 @dataclass(frozen=True)
 class Shape:  # pragma: no cover - writes machine code, as the functions below
-    """One product in LLVM's language: a function of a, b, c (pointer, row, column stride), rows, depth, columns."""
+    """One product in LLVM's language: of a, b, c (pointer, row, column stride each), rows, depth, columns, ordered."""
 
     lanes: LanesType
     vectors: int
     rows: int
     ragged: bool
-    ordered: bool
 
     @property
     def name(self) -> str:
         """The function's name in its module."""
         kind = f"{self.lanes.dtype}_{self.lanes.count}x{self.vectors}x{self.rows}"
-        return f"rnnbench_multiply_{kind}_{'ragged' * self.ragged}_{'ordered' * self.ordered}"
+        return f"rnnbench_multiply_{kind}{'_ragged' * self.ragged}"
 
     @property
     def depth_block(self) -> int:
@@ -124,17 +123,21 @@ class Shape:  # pragma: no cover - writes machine code, as the functions below
             return known
         pointer = self.lanes.vector().element.as_pointer()
         matrices = [pointer, INTEGER, INTEGER] * 3
-        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [*matrices, *[INTEGER] * 3]), self.name)
+        kind = ir.FunctionType(ir.VoidType(), [*matrices, *[INTEGER] * 3, ir.IntType(1)])
+        function = ir.Function(module, kind, self.name)
         function.linkage = "internal"
         function.attributes.add("noinline")
         builder = ir.IRBuilder(function.append_basic_block("entry"))
-        a, a_row, a_column, b, b_row, b_column, c, c_row, _, rows, depth, columns = function.args
+        a, a_row, a_column, b, b_row, b_column, c, c_row, _, rows, depth, columns, ordered = function.args
         width = self.lanes.count * self.vectors
         packed = builder.icmp_signed("==", b_row, _constant(PACKED))
         whole = builder.mul(builder.sdiv(columns, _constant(width)), _constant(width))
 
         def panels(first: ir.Value, end: ir.Value, vectors: int, heights: list[tuple[int, int]]) -> None:
-            """Multiply the columns from first to end in panels, the rows in tiles of (rows, parts of the depth)."""
+            """Multiply the columns from first to end in panels, the rows in tiles of (rows, parts of the depth).
+
+            Those of several parts are for sums that may be split.
+            """
             step = builder.select(packed, _constant(vectors * self.lanes.count), b_row)
             with _range(builder, first, end, vectors * self.lanes.count) as column:
                 b_panel = builder.gep(b, [builder.mul(column, b_column)])
@@ -148,6 +151,8 @@ class Shape:  # pragma: no cover - writes machine code, as the functions below
                     done = _constant(0)
                     for height, parts in heights:
                         tiles = builder.sdiv(builder.sub(rows, done), _constant(height))
+                        if parts > 1:
+                            tiles = builder.select(ordered, _constant(0), tiles)
                         after = builder.add(done, builder.mul(tiles, _constant(height)))
                         with _range(builder, done, after, height) as r:
                             upper = builder.gep(a_block, [builder.mul(r, a_row)])
@@ -156,10 +161,10 @@ class Shape:  # pragma: no cover - writes machine code, as the functions below
                             self._tile(builder, *operands, steps, vectors, height, parts)
                         done = after
 
-        pair, one = (1, 1) if self.ordered else (2, 4)
-        panels(_constant(0), whole, self.vectors, [(self.rows, 1), (2, pair), (1, one)])
+        fewer = self.rows - 2
+        panels(_constant(0), whole, self.vectors, [(self.rows, 1), (fewer, 1), (2, 2), (1, 4), (1, 1)])
         if self.ragged:
-            panels(whole, columns, 1, [(4, 1), (1, one)])
+            panels(whole, columns, 1, [(4, 1), (1, 4), (1, 1)])
         builder.ret_void()
         return function
 
