@@ -101,6 +101,8 @@ def check_parameters(cell: Cell, params: Arrays) -> tuple[int, int]:
     if params["W_xh"].ndim != 2 or params["W_xh"].shape[1] % len(cell.gates):
         raise ShapeError(f"W_xh has shape {params['W_xh'].shape}; expected (I, {len(cell.gates)}*H)")
     input_size, hidden = params["W_xh"].shape[0], params["W_xh"].shape[1] // len(cell.gates)
+    if hidden < 1:
+        raise ShapeError(f"W_xh has shape {params['W_xh'].shape}; expected at least one unit")
     for name, shape in cell.parameter_shapes(input_size, hidden).items():
         if params[name].shape != shape:
             raise ShapeError(

@@ -64,10 +64,12 @@ class Machine:
         settle()
 
     def sample(self) -> Rates:
-        """Measure each rate once."""
-        rates = Rates(*(work / sampler.sample() for sampler, work in self.samplers))
-        settle()
-        return rates
+        """Measure each rate once, each after the threads of the one before have come to rest."""
+        rates = []
+        for sampler, work in self.samplers:
+            rates.append(work / sampler.sample())
+            settle()
+        return Rates(*rates)
 
 
 class Reading:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 RESAMPLES = 10_000
 LEVEL = 0.95
@@ -19,12 +20,18 @@ class Ratio(NamedTuple):
 
 
 def ratio_interval(times: np.ndarray, peer_times: np.ndarray, rng: np.random.Generator) -> Ratio:
-    """Return median(peer_times) / median(times) with its 95 % bootstrap interval (percentiles).
+    """Return median(peer_times) / median(times) with its 95 % interval: Student's t with a bootstrap standard error.
 
     Both were taken in the same rounds, (N,) each, and rounds are drawn again as a whole: what slowed both sides of a
-    round down is in both medians.
+    round down is in both medians. The error is that of the logarithm, widened by sqrt(N / (N - 1)), as N rounds drawn
+    from N spread too little. Percentiles of the bootstrap would lie between the extremes of a handful of rounds and
+    hold the truth in 75 % of all cases at N = 3.
+
+    Source: Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 12; Hesterberg 2015.
     """
-    rounds = rng.integers(0, len(times), (RESAMPLES, len(times)))
-    ratios = np.median(peer_times[rounds], axis=1) / np.median(times[rounds], axis=1)
-    low, high = np.quantile(ratios, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Ratio(float(np.median(peer_times) / np.median(times)), float(low), float(high))
+    count = len(times)
+    rounds = rng.integers(0, count, (RESAMPLES, count))
+    errors = np.log(np.median(peer_times[rounds], axis=1) / np.median(times[rounds], axis=1))
+    half = stats.t.ppf((1 + LEVEL) / 2, count - 1) * errors.std() * np.sqrt(count / (count - 1))
+    ratio = np.median(peer_times) / np.median(times)
+    return Ratio(*(float(ratio * np.exp(shift)) for shift in (0.0, -half, half)))

@@ -1,8 +1,8 @@
 """The same layer here and in another library, timed in turn, beside what the machine itself can do.
 
 Each side runs in its own process, on the same cores, threads and numbers; a third process measures the machine. They
-take turns, round by round, A B M, M B A, ...: what changes in the course of a trial meets all of them, and whoever is
-not asked uses no CPU. Outputs are compared before anything is timed.
+take turns, round by round, M A B, M B A, ...: what changes in the course of a trial meets all of them, each side goes
+first as often as the other, and whoever is not asked uses no CPU. Outputs are compared before anything is timed.
 
     time, peer_time        seconds a call of ours and of the other library's, by round
     ratio                  median(peer_time) / median(time): above 1 this package is faster; with a 95 % interval
@@ -137,9 +137,9 @@ class Round(NamedTuple):
 
 
 def rounds(ours: Remote, theirs: Remote, machine: Remote, count: int) -> Iterator[Round]:
-    """Yield round by round, in an order that turns around, so that a drift meets all alike."""
+    """Yield round by round, the machine first, then each side as often before the other as after it."""
     for number in range(count):
-        order = (ours, theirs, machine) if number % 2 == 0 else (machine, theirs, ours)
+        order = (machine, ours, theirs) if number % 2 == 0 else (machine, theirs, ours)
         found = {process: process.ask("sample") for process in order}
         yield Round(found[ours], found[theirs], found[machine])
 

@@ -20,7 +20,7 @@ from pydantic import Field, PositiveInt
 
 from rnnbench.backends.compile_events import Compilations
 from rnnbench.backends.threads import use_threads
-from rnnbench.implementations.timing import Sampler
+from rnnbench.implementations.timing import Sampler, settle
 from rnnbench.layer import Layer
 from rnnbench.probes._parameters import LayerParameters
 from rnnbench.probes._threads import Threads, threads_to_use
@@ -86,5 +86,11 @@ class Throughput(Probe):
 
 
 def alternating_times(samplers: Sequence[Sampler], repeats: int) -> np.ndarray:
-    """Return seconds a call, (samplers, repeats): a sample of each in turn."""
-    return np.array([[sampler.sample() for sampler in samplers] for _ in range(repeats)]).T
+    """Return seconds a call, (samplers, repeats): a sample of each in turn, threads at rest in between."""
+    return np.array([[_settled(sampler) for sampler in samplers] for _ in range(repeats)]).T
+
+
+def _settled(sampler: Sampler) -> float:
+    seconds = sampler.sample()
+    settle()
+    return seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -195,3 +196,27 @@ class TestMemoryThatIsNotThere:
         x = np.zeros((3 * self.STEPS, self.BATCH, 2))
         with pytest.raises(InputError, match=r"lstm with T=120, B=3, H=64 needs .* GiB of memory; .* GiB are free"):
             layer.forward(x, store=False)
+
+    def test_gradients_that_do_not_fit_are_refused(self, layer: Layer) -> None:
+        trace = layer.forward(np.zeros((self.STEPS + 2, self.BATCH, 2)), checkpoint_every=3)
+        layer.backward(trace, trace.h, state_sequence=False)
+        with pytest.raises(
+            InputError, match=r"backward through a lstm with T=42, B=3, H=64 .*state_sequence=False.* GiB"
+        ):
+            layer.backward(trace, trace.h)
+
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_a_container_may_have_less_than_its_machine(
+        self, layer: Layer, version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """4000 bytes are used of 5000, but 3000 of them are pages of files."""
+        _, limit, used, files = memory.CGROUPS[2 - version]
+        monkeypatch.setattr(memory, "CGROUPS", [(tmp_path / "none", "a", "b", "c"), (tmp_path, limit, used, files)])
+        (tmp_path / limit).write_text("5000\n")
+        (tmp_path / used).write_text("4000\n")
+        (tmp_path / "memory.stat").write_text(f"anon 1000\n{files} 3000\n")
+        assert memory.container_bytes() == 4000
+        with pytest.raises(InputError, match=r"lstm .* needs .* GiB of memory; 0\.0 GiB are free"):
+            layer.forward(np.zeros((8, self.BATCH, 2)), store=False)
+        (tmp_path / limit).write_text("max\n" if version == 2 else f"{2**63 - 4096}\n")
+        layer.forward(np.zeros((8, self.BATCH, 2)), store=False)

@@ -106,10 +106,17 @@ def test_wide_layers_are_packed_to_the_same_bits(
     monkeypatch.setattr("rnnbench.backends.cpu.teams.MINIMUM_STEP_WORK", 1)
     monkeypatch.setattr(passes, "chunk_steps", lambda layout, steps, rows: 3)
     with use_threads(threads):
+        packs = []
+        sizes_of = passes.backward_scratch
+        monkeypatch.setattr(passes, "backward_scratch", lambda *given: packs.append(given[-1]) or sizes_of(*given))
         monkeypatch.setattr(passes, "PACKED_ROW_BYTES", 1 << 30)
         _, plain = run(layer, given)
+        assert not any(packs)
+        packs.clear()
         monkeypatch.setattr(passes, "PACKED_ROW_BYTES", 0)
         _, packed = run(layer, given)
+        assert packs
+        assert all(packs)
     assert largest_error(flat_gradients(packed), flat_gradients(plain)) == 0
 
 

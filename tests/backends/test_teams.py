@@ -167,16 +167,16 @@ def scratch(purpose, *arguments):
     return given(purpose, *arguments)
 
 layer = Layer("lstm", 8, 256)
-d_h = np.ones((50, 1, 256), np.float32)
+d_h = np.ones((100, 1, 256), np.float32)
 with use_threads(2):
-    trace = layer.forward(np.ones((50, 1, 8)))
+    trace = layer.forward(np.ones((100, 1, 8)))
     passes.scratch = scratch
     try:
-        layer.forward(np.ones((50, 1, 8))) if sys.argv[1] == "forward" else layer.backward(trace, d_h)
+        layer.forward(np.ones((100, 1, 8))) if sys.argv[1] == "forward" else layer.backward(trace, d_h)
     except MemoryError as error:
         print(error)
     passes.scratch = given
-    print(np.array_equal(layer.forward(np.ones((50, 1, 8))).h, trace.h))
+    print(np.array_equal(layer.forward(np.ones((100, 1, 8))).h, trace.h))
 """
 
 
@@ -184,7 +184,7 @@ with use_threads(2):
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_a_thread_without_memory_fails_the_call_and_not_the_next(direction: str) -> None:
     """Its fellow must not spin for ever, waiting for it in compiled code that nothing can interrupt."""
-    [team] = split("lstm", 256, 1, 2, work=50 * 4 * 256 * 264)
+    [team] = split("lstm", 256, 1, 2, work=100 * 4 * 256 * 264)
     assert len(team) == 2
     layer = Layer("lstm", 8, 256)
     layer.backward(layer.forward(np.ones((2, 1, 8))))  # compiled here, loaded there

@@ -12,6 +12,7 @@ SMALL = {
     "comparison": {"implementation": "rnnbench", "cell": "rnn", "hidden": 4, "batch": 2, "length": 3, "pairs": 3},
     "gradient_decay": {"cell": "gru", "hidden": 4, "batch": 3, "data": "adding", "length": 30},
     "null": {},
+    "step_profile": {"cell": "rnn", "hidden": 4, "batch": 2, "length": 3, "repeats": 3},
     "throughput": {"cell": "rnn", "hidden": 4, "batch": 2, "length": 3, "repeats": 3, "direction": "forward"},
     "training": {"cell": "gru", "hidden": 4, "length": 8, "steps": 4, "evaluate_every": 2, "evaluation_size": 5},
 }

@@ -59,7 +59,7 @@ class Cpu(Backend):
         every = min(checkpoint_every or steps, steps)
         keep = store and every == steps
         check_memory(
-            (steps + 1) * batch * layout.padded * layout.dtype.itemsize * (layout.values if keep else 1),
+            batch * layout.padded * layout.dtype.itemsize * kept_slots(layout, steps, every if store else 0),
             f"a {cell.name} with T={steps}, B={batch}, H={hidden}"
             + (" (backward's share is smaller with checkpoint_every)" if keep else ""),
         )
@@ -165,6 +165,18 @@ class Tape:
         counts = others * (steps + 1) * rows, steps * len(self.layout.cell.saved) * rows
         memory, saved = aligned(self.layout.dtype, *counts)
         return memory.reshape(others, steps + 1, *self.shape), saved
+
+
+def kept_slots(layout: Layout, steps: int, every: int) -> int:
+    """Return how many (B, Hp) a run keeps: h, and what backward needs with checkpoints every so many steps (0: none).
+
+    With checkpoints that is the other states at each, and everything else of one stretch between two, run again.
+    """
+    if every == 0:
+        return steps + 1
+    others = len(layout.cell.states) - 1
+    stretch = (every + 1) * (layout.values - 1)
+    return steps + 1 + stretch + (-(-steps // every) * others if every < steps else 0)
 
 
 def checked_dtype(params: Arrays) -> np.dtype:

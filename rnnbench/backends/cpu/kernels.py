@@ -12,6 +12,7 @@ from rnnbench.backends.cpu.compilation import compile_element, linked, source_ta
 from rnnbench.backends.cpu.elementary import implementations
 from rnnbench.backends.cpu.layout import Layout
 from rnnbench.backends.cpu.product import product_for
+from rnnbench.backends.cpu.target import target
 from rnnbench.cells.base import Cell
 
 
@@ -32,7 +33,7 @@ def kernels(cell: Cell, dtype: np.dtype) -> Kernels:
         "operand_element": cell.operand_element,
         "operand_backward_element": cell.operand_backward_element,
     }
-    tag = f"{cell.name}_{dtype}_{source_tag(*elements.values())}"
+    tag = f"{cell.name}_{dtype}_x{target(dtype).lanes}_{source_tag(*elements.values())}"
     replacements = implementations(dtype)
     names: dict[str, Any] = {
         name: compile_element(function, replacements, tag) for name, function in elements.items() if function

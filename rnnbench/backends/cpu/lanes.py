@@ -152,7 +152,7 @@ def _starts(offset: int, stride: int, count: int) -> list[int]:
 
 
 def _load(array, offset, stride, lane, vector):
-    return tuple(array[start : start + len(lane)] for start in _starts(offset, stride, len(vector)))
+    return tuple(array[start : start + len(lane)].copy() for start in _starts(offset, stride, len(vector)))
 
 
 def _store(array, offset, stride, lane, values):

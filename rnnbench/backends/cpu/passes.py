@@ -20,6 +20,7 @@ from rnnbench.backends.cpu.kernels import kernels
 from rnnbench.backends.cpu.layout import Layout
 from rnnbench.backends.cpu.target import target
 from rnnbench.backends.cpu.teams import Team, run_together, teams
+from rnnbench.backends.memory import check_memory
 from rnnbench.cells.base import Cell
 
 CHUNK_BYTES = 1 << 18
@@ -43,7 +44,7 @@ def step_counts(sizes: Sizes, lengths: np.ndarray | None) -> np.ndarray:
     return flat(np.ascontiguousarray(lengths, np.int64))
 
 
-@lru_cache
+@lru_cache(maxsize=8)
 def equal_counts(batch: int, steps: int) -> np.ndarray:
     """Return the steps of sequences that all have as many; kernels only read them."""
     return np.full(batch, steps, np.int64)
@@ -140,11 +141,14 @@ class BackwardPass:
         self.teams = teams(layout, sizes.batch, 2 * multiply_adds(sizes, cell))
         self.chunk = chunk_steps(layout, longest, max(team[0].rows for team in self.teams))
         values = sizes.steps * sizes.batch
-        d_x, sequence = aligned(
-            dtype,
-            values * sizes.features if input_gradient else 0,
-            values * layout.padded * count if state_sequence else 0,
+        inputs = values * sizes.features if input_gradient else 0
+        sequences = values * layout.padded * count if state_sequence else 0
+        check_memory(
+            (inputs + sequences) * dtype.itemsize,
+            f"backward through a {cell.name} with T={sizes.steps}, B={sizes.batch}, H={sizes.hidden}"
+            + (" (less with state_sequence=False)" if state_sequence else ""),
         )
+        d_x, sequence = aligned(dtype, inputs, sequences)
         self.d_x = d_x.reshape(sizes.steps, sizes.batch, sizes.features) if input_gradient else None
         self.sequence = sequence.reshape(count, sizes.steps, sizes.batch, layout.padded) if state_sequence else None
         self.arrays = (
@@ -208,10 +212,13 @@ class BackwardPass:
 
     def _run_part(self, shared: Shared, part: Part, span: Span) -> None:
         layout, sizes = self.layout, self.sizes
-        size, starts, packs, features = backward_scratch(layout, sizes, self.chunk, part, self.input_gradient)
+        packs = layout.z_width * layout.dtype.itemsize >= PACKED_ROW_BYTES
+        size, starts, features = backward_scratch(layout, sizes, self.chunk, part, self.input_gradient, packs)
         own = scratch("backward", layout.dtype, size), starts
         plain = tuple(sizes), tuple(part), tuple(span)
-        self.run(*plain, self.arrays, shared.sums, shared.memory, shared.rows, shared.counter, own, packs, features)
+        self.run(
+            *plain, self.arrays, shared.sums, shared.memory, shared.rows, shared.counter, own, int(packs), features
+        )
 
     def _summed(self) -> Arrays:
         """Add up what the teams found, and put it in the order of the parameters."""
@@ -261,14 +268,13 @@ def team_scratch(
 
 @lru_cache
 def backward_scratch(
-    layout: Layout, sizes: Sizes, chunk: int, part: Part, input_gradient: bool
-) -> tuple[int, tuple[int, ...], int, tuple[int, int]]:
-    """Return the size of a thread's memory, where BackwardScratch starts in it, its `packs` and Features."""
+    layout: Layout, sizes: Sizes, chunk: int, part: Part, input_gradient: bool, packs: bool
+) -> tuple[int, tuple[int, ...], tuple[int, int]]:
+    """Return the size of a thread's memory, where the fields of BackwardScratch start in it, and Features."""
     units = (part.end_block - part.first_block) * layout.units
     lanes = target(layout.dtype).lanes
     vectors = -(-sizes.features // lanes) if input_gradient else 0
     first, end = (vectors * k // part.members * lanes for k in (part.member, part.member + 1))
-    packs = layout.z_width * layout.dtype.itemsize >= PACKED_ROW_BYTES
     rows = chunk * part.rows if packs else 0
     size, starts = cut(
         layout.dtype,
@@ -278,4 +284,4 @@ def backward_scratch(
         rows * layout.preactivations * units,
         rows * layout.group,
     )
-    return size, starts, int(packs), (first, end)
+    return size, starts, (first, end)
