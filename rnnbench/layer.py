@@ -92,8 +92,8 @@ class Layer:
 
         store             False for inference: nothing is kept for backward, which then refuses the trace.
         checkpoint_every  k for backpropagation in memory of O(T/k + k) beside h: only every k-th step's states are
-                          kept, and backward runs each stretch forward once more. The gradients are the same to the
-                          last bit (on the same number of threads).
+                          kept, and backward runs each stretch forward once more, on as many threads as the first
+                          time. The gradients are the same to the last bit (on the same number of threads).
 
         Raises ShapeError with both shapes where they do not fit, InputError for a checkpoint_every below 1.
         """

@@ -18,7 +18,7 @@ Arrays = dict[str, np.ndarray]
 class Trace:
     """What forward returns, and what backward needs of it.
 
-    Inputs and parameters are not copied: leave them as they are until backward has run.
+    Inputs and parameters are not copied, nor is h: leave them as they are until backward has run.
     """
 
     h: np.ndarray

@@ -74,7 +74,7 @@ class Implementation(ABC):
         absent = [package for package in self.packages if find_spec(package) is None]
         if not absent:
             return None
-        return f"{' and '.join(absent)} not installed; python -m pip install 'rnnbench[peers]'"
+        return f"{' and '.join(absent)} not installed; python -m pip install '.[peers]' in a clone of rnnbench"
 
     def refuses(self, workload: Workload) -> str | None:
         """Return why it has no such workload, None where it has."""

@@ -23,7 +23,7 @@ def _torch() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise InputError("PyTorch is not installed; python -m pip install 'rnnbench[peers]'") from error
+        raise InputError("PyTorch is not installed; python -m pip install '.[peers]' in a clone of rnnbench") from error
     return torch
 
 

@@ -113,9 +113,10 @@ def judge(effects: pd.DataFrame, threshold: float, machine_ratios: pd.Series | N
 
     faster, slower   false discoveries among all points are held to 5 % (Benjamini-Hochberg: the q-value is at most
                      that), and the ratio is beyond the threshold, 1/1.03 or 1.03, also over that of the machine
-    same             the whole interval is within the threshold
-    cannot tell      everything else; the reason says whether the machine has changed as much, or whether there were
-                     too few samples to find any change
+    same             the whole interval is within the threshold, and the machine has not changed by more than that,
+                     which would hide a change
+    cannot tell      everything else; the reason says whether the machine has changed, or whether there were too few
+                     samples to find any change
     """
     bound = math.log1p(threshold)
     q_value = stats.false_discovery_control(effects["p_value"]) if len(effects) else np.empty(0)
@@ -125,11 +126,12 @@ def judge(effects: pd.DataFrame, threshold: float, machine_ratios: pd.Series | N
     machine = np.zeros(len(effects)) if machine_ratios is None else np.log(machine_ratios.fillna(1.0).to_numpy(float))
     changed = found & (np.abs(logarithm) > bound)
     own = np.where(logarithm > 0, logarithm - machine, machine - logarithm) > bound
+    hidden = (np.abs(machine) > bound) & (np.abs(logarithm - machine) > bound)
     verdict = np.select(
         [
             changed & own & (logarithm > 0),
             changed & own,
-            (low >= -bound) & (high <= bound),
+            (low >= -bound) & (high <= bound) & ~hidden,
         ],
         [SLOWER, FASTER, SAME],
         CANNOT_TELL,
@@ -137,8 +139,8 @@ def judge(effects: pd.DataFrame, threshold: float, machine_ratios: pd.Series | N
     # A point more would have been found at this rate, had its samples been as far apart as samples can be.
     attainable = smallest <= FALSE_DISCOVERY_RATE * (found.sum() + 1) / max(1, len(effects))
     reason = np.select(
-        [verdict != CANNOT_TELL, np.isnan(logarithm), changed, ~attainable],
-        ["", "a time is not positive", "the machine changed as much", "too few samples"],
+        [verdict != CANNOT_TELL, np.isnan(logarithm), changed, hidden, ~attainable],
+        ["", "a time is not positive", "the machine changed as much", "the machine changed", "too few samples"],
         f"interval beyond ±{100 * threshold:g} %",
     )
     return pd.DataFrame({"q_value": q_value, "verdict": verdict, "reason": reason}, index=effects.index)

@@ -64,15 +64,24 @@ def test_library_functions_would_be_recognised(call: str) -> None:
 
 
 PROGRAM = """
-import sys
+import importlib
 from oracles.problems import flat_gradients, flat_trace, largest_error, layer_for, problem, run
+from rnnbench.backends.cpu import passes
 from rnnbench.backends.cpu.target import target
-for cell, dtype, forward, backward in ("lstm", "float32", 1e-5, 1e-4), ("gru_reset_before", "float64", 1e-12, 1e-12):
-    given = problem(cell, steps=4, batch=15, inputs=5, hidden=19, lengths=True)
-    trace, gradients = run(layer_for(given, "cpu", dtype), given)
-    expected_trace, expected = run(layer_for(given, "reference"), given)
-    assert largest_error(flat_trace(trace), flat_trace(expected_trace)) <= forward, (cell, dtype)
-    assert largest_error(flat_gradients(gradients), flat_gradients(expected)) <= backward, (cell, dtype)
+from rnnbench.backends.threads import use_threads
+teams = importlib.import_module("rnnbench.backends.cpu.teams")
+teams.MINIMUM_WORK = teams.MINIMUM_STEP_WORK = 1
+for cell, dtype, forward, backward in (
+    ("rnn", "float32", 1e-5, 1e-4), ("lstm", "float32", 1e-5, 1e-4), ("gru_reset_before", "float64", 1e-12, 1e-12)
+):
+    for threads, hidden, packed in (1, 19, 1 << 30), (2, 67, 0):
+        passes.PACKED_ROW_BYTES = packed
+        given = problem(cell, steps=4, batch=7, inputs=5, hidden=hidden, lengths=True)
+        with use_threads(threads):
+            trace, gradients = run(layer_for(given, "cpu", dtype), given)
+        expected_trace, expected = run(layer_for(given, "reference"), given)
+        assert largest_error(flat_trace(trace), flat_trace(expected_trace)) <= forward, (cell, dtype, hidden)
+        assert largest_error(flat_gradients(gradients), flat_gradients(expected)) <= backward, (cell, dtype, hidden)
 print(target("float32").lanes)
 """
 
@@ -82,7 +91,8 @@ print(target("float32").lanes)
 def test_vectors_of_another_width_give_the_same(size: int) -> None:
     """LLVM splits vectors that are wider than the CPU's, so every width runs everywhere.
 
-    These two cells between them have panels of one, two, three and four gates, in both dtypes.
+    These cells between them have panels of one, two, three and four gates, in both dtypes and blocks of one and of
+    two vectors; once alone, once shared by two threads that pack what they multiply.
     """
     path = os.pathsep.join([str(TESTS), *sys.path])
     done = subprocess.run(

@@ -9,7 +9,9 @@ import pytest
 from oracles.equations import Problem
 from oracles.problems import CELLS, flat_gradients, flat_trace, largest_error, layer_for, problem, run
 
-from rnnbench.backends.cpu import arrays
+from rnnbench.backends.base import Gradients, Trace
+from rnnbench.backends.cpu import arrays, passes
+from rnnbench.layer import Layer
 
 SIZES = {"steps": 5, "batch": 4, "inputs": 3, "hidden": 9}
 BACKENDS = ["reference", "cpu"]
@@ -103,9 +105,19 @@ def test_forward_takes_infinity_and_nan_where_the_reference_does(
         np.testing.assert_allclose(found[name], value, rtol=1e-9, atol=1e-9, err_msg=name)
 
 
-def test_memory_that_was_never_written_is_never_read(cell: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("every", [None, 2])
+@pytest.mark.parametrize("packs", [False, True])
+def test_memory_that_was_never_written_is_never_read(
+    cell: str, backend: str, packs: bool, every: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = problem(cell, **SIZES, lengths=True)
     layer = layer_for(given, backend)
+    monkeypatch.setattr(passes, "PACKED_ROW_BYTES", 0 if packs else 1 << 30)
+
+    def run(layer: Layer, given: Problem) -> tuple[Trace, Gradients]:
+        trace = layer.forward(given.x, given.state, given.lengths, checkpoint_every=every)
+        return trace, layer.backward(trace, given.d_h, given.d_state)
+
     expected_trace, expected = run(layer, given)
     plain = np.empty
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -244,3 +245,36 @@ def test_many_python_threads_at_once(cell: str, any_work: None, monkeypatch: pyt
             assert largest_error(flat_gradients(gradients), expected) <= 1e-12
 
     in_threads([lambda first=first: calls(first) for first in range(6)])
+
+
+def test_an_interrupt_while_waiting_is_raised_once_all_have_ended() -> None:
+    """Whoever still runs writes into memory that the next call uses."""
+    asked, given_up = [], []
+
+    class Late:
+        def exception(self) -> None:
+            asked.append(self)
+            if len(asked) < 3:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        module._errors_of([Late(), Late()], lambda: given_up.append(True))
+    assert len(asked) == 4
+    assert len(given_up) == 2
+
+
+def test_what_a_pool_could_not_start_is_not_run_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ThreadPoolExecutor queues a function before it starts a thread for it, and keeps it where that fails."""
+    queued, ran = [], []
+
+    class Full:
+        def submit(self, *task: Any) -> None:
+            queued.append(task)
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(module, "_pool", lambda threads: Full())
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        module.run_together([lambda: ran.append(0), lambda: ran.append(1)], lambda: None)
+    [(function, *arguments)] = queued
+    function(*arguments)
+    assert ran == []

@@ -136,7 +136,9 @@ def test_what_it_has_not_is_refused(name: str, changes: dict[str, str], reason: 
 
 
 def test_a_library_that_is_not_installed_is_named() -> None:
-    assert Absent().missing() == "no_such_package not installed; python -m pip install 'rnnbench[peers]'"
+    assert (
+        Absent().missing() == "no_such_package not installed; python -m pip install '.[peers]' in a clone of rnnbench"
+    )
     assert Twin().missing() is None
 
 

@@ -14,7 +14,7 @@ from rnnbench.errors import InputError
 from rnnbench.interchange.torch import CELLS
 from rnnbench.layer import Layer, Stack
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed; python -m pip install 'rnnbench[peers]'")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed; see the extra peers")
 
 STEPS, BATCH, INPUTS, HIDDEN = 6, 3, 4, 5
 KINDS = {

@@ -11,7 +11,7 @@ from rnnbench import implementations, probes
 from rnnbench.backends.threads import available_cores
 from rnnbench.errors import InputError
 from rnnbench.probes.base import Measurement, Seeds
-from rnnbench.probes.comparison import ComparisonParameters, Disagreement
+from rnnbench.probes.comparison import ComparisonParameters, Disagreement, rounds
 from rnnbench.sweeps.trial import Trial, perform
 
 SMALL = {"cell": "gru", "length": 4, "batch": 3, "hidden": 5, "features": 2, "threads": 1, "pairs": 3}
@@ -124,3 +124,20 @@ def test_features_follow_hidden_unless_given() -> None:
 def test_unknown_implementations_are_refused_with_the_nearest() -> None:
     with pytest.raises(ValidationError, match="unknown implementation 'troch': did you mean 'torch'"):
         ComparisonParameters(implementation="troch")
+
+
+def test_sides_take_turns_each_as_often_first_and_the_machine_before_both() -> None:
+    order: list[str] = []
+
+    class Recorded:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def ask(self, method: str) -> str:
+            assert method == "sample"
+            order.append(self.name)
+            return self.name
+
+    found = list(rounds(Recorded("A"), Recorded("B"), Recorded("M"), 4))  # type: ignore[arg-type]
+    assert "".join(order) == "MABMBAMABMBA"
+    assert found == [("A", "B", "M")] * 4

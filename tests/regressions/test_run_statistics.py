@@ -157,6 +157,14 @@ def test_each_verdict_has_its_rule(row: tuple, verdict: str, reason: str) -> Non
     assert (found["verdict"], found["reason"]) == (verdict, reason)
 
 
+def test_a_machine_that_got_faster_hides_no_change() -> None:
+    """Times are the same on a machine that takes 0.8 times as long for its own work: a regression, or none."""
+    effects = pd.DataFrame([Effect(1.0, 1.0, 1.0, 0.99, 1.01, 0.9, 1e-6)] * 3)
+    found = judge(effects, 0.03, pd.Series([0.8, 1.0, np.nan]))
+    assert list(found["verdict"]) == [CANNOT_TELL, SAME, SAME]
+    assert found["reason"][0] == "the machine changed"
+
+
 def test_a_change_among_many_points_needs_more_samples_than_one_alone() -> None:
     changed, same = (1.5, 1.4, 1.6, 0.008, 0.008), (1.0, 0.9, 1.1, 0.9, 0.008)
     alone = judge(effects(changed), 0.03)

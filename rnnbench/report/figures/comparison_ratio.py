@@ -136,7 +136,9 @@ def _finding(sheet: Sheet, best: pd.DataFrame) -> str:
     counts = [len(own) for _, own in groups(best, ["column", "threads"])]
     shapes = f"{min(counts)} to {max(counts)}" if min(counts) < max(counts) else f"{max(counts)}"
     found, worst = verdicts(best), lowest(best)
-    text = f"{sheet.start}beside the fastest other library of each shape, rnnbench is {'; '.join(means)} "
+    alone = wording.implementation_label(sheet.peers[0]) if len(sheet.peers) == 1 else ""
+    rival = f"{alone}, the only library compared" if alone else "the fastest other library of each shape"
+    text = f"{sheet.start}beside {rival}, rnnbench is {'; '.join(means)} "
     text += f"(geometric means over {shapes} shapes)" if max(counts) > 1 else "(one shape)"
     text += f". It is faster in {(found > 0).sum()} of "
     text += f"{wording.count(len(best), 'square')} and slower in {(found < 0).sum()}"
