@@ -1,8 +1,9 @@
-"""Write README's table of the comparison with other libraries from the rows of a run, or check that it is up to date.
+"""Write README's table of the comparison with other libraries, and what its figures show, from the rows of a run, or
+check that it is up to date.
 
     python experiments/readme_tables.py [--check] [--run results/reference/throughput] [--readme README.md]
 
-The table stands in README between two comments, BEGIN and END below; nothing else in the file is touched. `--check`
+They stand in README between two comments, BEGIN and END below; nothing else in the file is touched. `--check`
 writes nothing and ends with 1 where the file says something else than the rows do.
 """
 
@@ -16,25 +17,40 @@ from typing import Any
 
 from rnnbench.errors import InputError
 from rnnbench.report import wording
+from rnnbench.report.document import compose
 from rnnbench.report.figures import _comparison, _comparison_tables
+from rnnbench.report.figures.base import Drawing
 from rnnbench.report.rows import Rows
 from rnnbench.report.tables import markdown
 from rnnbench.sweeps.store import Results
 
 ROOT = Path(__file__).parents[1]
 RUN, README = ROOT / "results" / "reference" / "throughput", ROOT / "README.md"
+FOUND = ("comparison_floor", "step_profile", "throughput_linearity", "throughput_threads")
+"""Figures whose findings follow the table, in this order."""
 BEGIN, END = "<!-- comparison:begin, written by experiments/readme_tables.py -->", "<!-- comparison:end -->"
 
 
 def block(run: Results, link: str = "") -> str:
-    """Return the table and what its numbers came from; `link` leads to the run. InputError without our own shapes."""
+    """Return the table, what its numbers came from, and findings; `link` leads to the run.
+
+    InputError for a run without shapes of our own.
+    """
     rows = Rows.of(run, "comparison")
     own = [sheet for sheet in _comparison.sheets(rows) if not sheet.published]
     if not own:
         raise InputError(f"{run.path}: the run compares no library at shapes of our own")
     table = _comparison_tables.means(own)
     peers = _comparison.in_order({peer for sheet in own for peer in sheet.peers})
-    return "\n\n".join([table.caption, markdown(table), " ".join([table.note, *_origin(run, peers, link)])])
+    found = [f"* **{drawing.title}.** {drawing.finding}" for drawing in _drawings(run)]
+    parts = [table.caption, markdown(table), " ".join([table.note, *_origin(run, peers, link)]), "\n".join(found)]
+    return "\n\n".join(filter(None, parts))
+
+
+def _drawings(run: Results) -> list[Drawing]:
+    """Return the drawings of FOUND that the run allows, of shapes of our own."""
+    every = [drawing for drawing in compose(run).drawings if "published" not in drawing.name]
+    return [drawing for name in FOUND for drawing in every if drawing.name.startswith(name)]
 
 
 def _origin(run: Results, peers: list[str], link: str) -> list[str]:

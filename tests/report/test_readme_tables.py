@@ -82,6 +82,14 @@ def test_it_says_machine_versions_and_command(readme):
     assert "[results/fast](results/fast)" in text
 
 
+def test_findings_of_the_figures_follow_the_table(run, readme):
+    call(readme)
+    text = readme.read_text(encoding="utf-8")
+    floors = [drawing for drawing in compose(run).drawings if drawing.name.startswith("comparison_floor")]
+    assert len(floors) == 2
+    assert all(f"* **{drawing.title}.** {drawing.finding}\n" in text for drawing in floors)
+
+
 @pytest.mark.parametrize("text", ["", readme_tables.BEGIN, f"{readme_tables.END}\n{readme_tables.BEGIN}"])
 def test_a_readme_without_its_comments_is_refused(readme, capsys, text):
     readme.write_text(text, encoding="utf-8")
