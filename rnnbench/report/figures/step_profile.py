@@ -21,6 +21,7 @@ PARTS = {
     "input": ("input product", "#d8d4c8"),
     "elements": ("gates and states", "#e69f00"),
 }
+TIMES = ("product_time", "product_floor", "input_time", "element_time", "call_time")
 ROW_INCHES = 0.19
 
 
@@ -34,11 +35,11 @@ class StepProfile(Plot):
     def draw(self, rows: Rows) -> list[Drawing]:
         """Return one drawing per floating-point type and number of threads."""
         frame = rows.wide()
-        if "step_time" not in frame:
+        if not {"step_time", *TIMES} <= set(frame):
             return []
         drawings = []
         for where, part in groups(frame, [name for name in ("dtype", "threads") if name in rows.varying(frame)]):
-            names = rows.varying(part, besides=("cell", "batch", "hidden", "length", "dtype", "threads"))
+            names = rows.varying(part, besides=("cell", "batch", "hidden", "length", "repeats", "dtype", "threads"))
             shown, held = hold(part, names)
             drawings.append(self._drawing(where, shares(shown), held))
         return drawings
