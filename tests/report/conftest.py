@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_speeds import add_comparison, add_scaling
+from made_up_speeds import add_comparison, add_scaling, add_step_profile
 from matplotlib.figure import Figure
 
 from rnnbench.report import page
@@ -284,6 +284,7 @@ def build() -> Callable[..., Results]:
             "throughput": add_throughput,
             "scaling": add_scaling,
             "comparison": add_comparison,
+            "step_profile": add_step_profile,
         }
         adders[probe](run, **options)
         return run.results()

@@ -141,6 +141,28 @@ def add_scaling(
                 run.add(key, "sgemm_flop_rate", "GFLOP/s", (None, 250 * used**0.95))
 
 
+def add_step_profile(run: Any, batches: tuple[int, ...] = (1, 16)) -> None:
+    """Add profiles: of a step of 10 us a gate half is product, 60 % of it needed, 3/10 input, 2/10 elements."""
+    for cell, gates in GATES.items():
+        for batch in batches:
+            key = run.trial(
+                "step_profile",
+                cell=cell,
+                hidden=64,
+                length=65,
+                batch=batch,
+                dtype="float32",
+                threads=1,
+                repeats=5,
+                seed=0,
+            )
+            step = 1e-5 * gates * batch
+            for name, share in (("step", 1.0), ("product", 0.5), ("input", 0.3), ("element", 0.2)):
+                run.add(key, f"{name}_time", "s", (None, share * step))
+            run.add(key, "product_floor", "s", (None, 0.3 * step))
+            run.add(key, "call_time", "s", (None, 1e-4))
+
+
 def wide_rows(results: Any) -> pd.DataFrame:
     """Return one row a trial with its parameters and scalars, joined without the report's help."""
     values = results.measurements[results.measurements["index"].isna()]

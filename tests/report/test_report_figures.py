@@ -293,6 +293,7 @@ def test_missing_quantities_draw_nothing_and_do_not_fail(build, plot):
         "gradient_decay": {"seeds": 1, "cells": ("lstm",)},
         "training": {"seeds": 1, "lengths": (50,)},
         "throughput": {"hidden": (32, 64), "lengths": (128,)},
+        "step_profile": {"batches": (1,)},
         "comparison": {"shapes": ((20, 4, 32),), "published": False, "cells": ("lstm",), "threads": (1,)},
     }
     results = build(plot.probe, **options[plot.probe])
