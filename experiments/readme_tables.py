@@ -42,7 +42,7 @@ def block(run: Results, link: str = "") -> str:
         raise InputError(f"{run.path}: the run compares no library at shapes of our own")
     table = _comparison_tables.means(own)
     peers = _comparison.in_order({peer for sheet in own for peer in sheet.peers})
-    found = [f"* **{drawing.title}.** {drawing.finding}" for drawing in _drawings(run)]
+    found = [f"* {drawing.finding}" for drawing in _drawings(run)]
     parts = [table.caption, markdown(table), " ".join([table.note, *_origin(run, peers, link)]), "\n".join(found)]
     return "\n\n".join(filter(None, parts))
 

@@ -14,7 +14,7 @@ from rnnbench.sweeps import spec
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS.glob("*.toml"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.toml")), ids=lambda path: path.stem)
 def test_no_library_refuses_what_a_shipped_sweep_asks_of_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_threads, "available_cores", lambda: 2)
     trials = spec.load(path).trials

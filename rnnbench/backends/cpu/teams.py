@@ -19,7 +19,7 @@ from rnnbench.backends.cpu.layout import Layout
 from rnnbench.backends.threads import thread_count
 
 MINIMUM_WORK = 10 << 20
-"""Multiply-adds a thread must have before a second one pays for being woken, which takes 0.1 to 0.2 ms."""
+"""Multiply-adds a thread must have before a second one pays for being woken."""
 MINIMUM_STEP_WORK = 1 << 13
 """Multiply-adds of a step that a member of a team must have before meeting once a step pays."""
 CACHED_WEIGHTS_BYTES = 1 << 18
