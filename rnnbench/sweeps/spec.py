@@ -214,7 +214,8 @@ class _Expansion:
                 self._add_validation(error)
                 continue
             parameters = json.loads(json.dumps(checked.model_dump(), default=str))
-            yield Trial(self.probe.name, parameters, self.probe.exclusive, self.section.timeout_s)
+            packages = self.probe.packages(checked)
+            yield Trial(self.probe.name, parameters, self.probe.exclusive, self.section.timeout_s, packages)
 
     def _add_validation(self, error: ValidationError) -> None:
         for detail in error.errors(include_url=False):
