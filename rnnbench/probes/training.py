@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from rnnbench import tasks
+from rnnbench import cells, tasks
 from rnnbench.network import Architecture
 from rnnbench.probes._parameters import InitializedParameters, TaskName
 from rnnbench.probes.base import Diverged, Measurement, Probe, ProbeParameters, Seeds
@@ -23,12 +23,16 @@ class TrainingParameters(InitializedParameters):
 
     task: TaskName = Field(default="adding", description="a task, see `rnnbench list tasks`")
     length: PositiveInt = Field(description="steps T as the task counts them; its own default if not given")
+    chrono: int | None = Field(default=None, ge=3, description="longest time of chrono biases; gate_bias gives way")
     layers: PositiveInt = Field(default=1, description="stacked layers")
     bidirectional: bool = False
     steps: PositiveInt = Field(default=1000, description="training steps at most")
     batch: PositiveInt = Field(default=32, description="sequences a step")
     optimizer: Literal["sgd", "rmsprop", "adam"] = "adam"
     learning_rate: PositiveFloat = 3e-3
+    decay_after: float = Field(
+        default=1.0, ge=0, le=1, description="fraction of the steps after which the learning rate falls to 0"
+    )
     clip_norm: NonNegativeFloat = Field(default=1.0, description="largest global norm, 0 for no such clipping")
     clip_value: NonNegativeFloat = Field(default=0.0, description="largest entry, 0 for no such clipping")
     evaluate_every: PositiveInt = Field(default=100, description="training steps between evaluations")
@@ -42,6 +46,16 @@ class TrainingParameters(InitializedParameters):
         if values.get("length") is not None or not isinstance(name, str) or name not in tasks.entries():
             return values
         return {**values, "length": tasks.get(name).default_length}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _chrono_or_gate_bias(cls, values: Any) -> Any:
+        """Chrono biases take the place of gate_bias, in a cell that has a gate for them."""
+        name = values.get("cell", cls.model_fields["cell"].default)
+        cell = cells.entries().get(name) if isinstance(name, str) else None
+        if values.get("chrono") is None or cell is None:
+            return values
+        return {**values, "gate_bias" if cell.memory_gate else "chrono": None}
 
     @model_validator(mode="after")
     def _task_has_length(self) -> TrainingParameters:
@@ -69,6 +83,7 @@ class Training(Probe):
                 initialization=p.initialization,
                 gain=p.gain,
                 gate_bias=p.gate_bias or 0.0,
+                chrono=p.chrono,
                 dtype=p.dtype,
                 backend=p.backend,
             ),
@@ -92,7 +107,9 @@ class Training(Probe):
             if step.score is not None:
                 score = step.score
                 yield Measurement("evaluation_score", score, task.metric_unit, step.number)
-                if task.solved(score) and math.isnan(solved_at):
+                if step.confirmation is not None:
+                    yield Measurement("confirmation_score", step.confirmation, task.metric_unit, step.number)
+                if step.solved and math.isnan(solved_at):
                     solved_at = step.number
             if not finite:
                 told = "" if step.score is None else f", score {step.score:g}"
