@@ -38,7 +38,7 @@ def share_within(outputs: np.ndarray, targets: np.ndarray, tolerance: float) -> 
 
 
 def whole_strings(outputs: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """Return the fraction of sequences without a mistake: outputs above 1/2 where targets (T, B, K) are 1, at all steps."""
+    """Return the fraction of sequences whose outputs are above 1/2 where targets (T, B, K) are 1 and nowhere else."""
     _expect_shape(outputs, targets.shape)
     if np.isnan(outputs).any():
         return float("nan")

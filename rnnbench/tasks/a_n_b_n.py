@@ -22,8 +22,9 @@ class AnBn(NextSymbols):
     Baseline: who sees the last symbol only never knows the last b from the others: no string is right. Its outputs
     are frequencies: with q = 1 / E[n] the share of b that are the last, its loss is q (1 - q) / 3.
     Solved: at least 99 % of fresh strings right at every step.
-    Source: Gers & Schmidhuber 2001, "LSTM Recurrent Networks Learn Simple Context-Free and Context-Sensitive Languages";
-    Weiss, Goldberg & Yahav 2018, "On the Practical Computational Power of Finite Precision RNNs" compare LSTM and GRU.
+    Source: Gers & Schmidhuber 2001, "LSTM Recurrent Networks Learn Simple Context-Free and Context-Sensitive
+    Languages"; Weiss, Goldberg & Yahav 2018, "On the Practical Computational Power of Finite Precision RNNs
+    for Language Recognition", compare LSTM and GRU.
     """
 
     name = "a_n_b_n"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
+from scipy.special import gammaln
 
 from rnnbench.tasks._next_symbols import NextSymbols
 from rnnbench.tasks.base import Baseline, Batch
@@ -54,7 +53,7 @@ class Dyck1(NextSymbols):
         closing, last = _closing(self.length)
         return Baseline(
             name="what may follow the last bracket (bigram)",
-            value=_at_zero(self.length // 2 + 1)[-1],
+            value=float(_at_zero(self.length // 2 + 1)[-1]),
             loss=closing * last * (1 - last) / self.output_size,
         )
 
@@ -80,7 +79,8 @@ def _at_zero(count: int) -> np.ndarray:
 
     It is the chance not to have come back to 0 in 2k steps as well (Feller 1968, lemma III.3.1).
     """
-    return np.array([math.exp(math.lgamma(2 * k + 1) - 2 * math.lgamma(k + 1) - 2 * k * math.log(2)) for k in range(count)])
+    k = np.arange(count)
+    return np.exp(gammaln(2 * k + 1) - 2 * gammaln(k + 1) - 2 * k * np.log(2))
 
 
 def _closing(steps: int) -> tuple[float, float]:

@@ -120,8 +120,10 @@ def _mean_word_length(longest: int) -> float:
         following = np.zeros(NODES + 1)
         for node, arrows in enumerate(ARROWS):
             np.add.at(following, arrows[:, 1], at[node] / 2)
-        total, ended, at = total + length * following[NODES], ended + following[NODES], following * (
-            np.arange(NODES + 1) < NODES
+        total, ended, at = (
+            total + length * following[NODES],
+            ended + following[NODES],
+            following * (np.arange(NODES + 1) < NODES),
         )
         if at.sum() < 1e-18:
             break
