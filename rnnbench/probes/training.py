@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from rnnbench import cells, tasks
+from rnnbench import tasks
 from rnnbench.network import Architecture
 from rnnbench.probes._parameters import InitializedParameters, TaskName
 from rnnbench.probes.base import Diverged, Measurement, Probe, ProbeParameters, Seeds
@@ -23,7 +23,6 @@ class TrainingParameters(InitializedParameters):
 
     task: TaskName = Field(default="adding", description="a task, see `rnnbench list tasks`")
     length: PositiveInt = Field(description="steps T as the task counts them; its own default if not given")
-    chrono: int | None = Field(default=None, ge=3, description="longest time of chrono biases; gate_bias gives way")
     layers: PositiveInt = Field(default=1, description="stacked layers")
     bidirectional: bool = False
     steps: PositiveInt = Field(default=1000, description="training steps at most")
@@ -46,16 +45,6 @@ class TrainingParameters(InitializedParameters):
         if values.get("length") is not None or not isinstance(name, str) or name not in tasks.entries():
             return values
         return {**values, "length": tasks.get(name).default_length}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _chrono_or_gate_bias(cls, values: Any) -> Any:
-        """Chrono biases take the place of gate_bias, in a cell that has a gate for them."""
-        name = values.get("cell", cls.model_fields["cell"].default)
-        cell = cells.entries().get(name) if isinstance(name, str) else None
-        if values.get("chrono") is None or cell is None:
-            return values
-        return {**values, "gate_bias" if cell.memory_gate else "chrono": None}
 
     @model_validator(mode="after")
     def _task_has_length(self) -> TrainingParameters:
@@ -80,10 +69,7 @@ class Training(Probe):
                 hidden_size=p.hidden,
                 num_layers=p.layers,
                 bidirectional=p.bidirectional,
-                initialization=p.initialization,
-                gain=p.gain,
-                gate_bias=p.gate_bias or 0.0,
-                chrono=p.chrono,
+                **p.initial(),
                 dtype=p.dtype,
                 backend=p.backend,
             ),
