@@ -153,7 +153,8 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _file_keys(location: Location) -> Iterable[str]:
-    return (SweepFile if len(location) == 1 else Section).model_fields
+    table = Full if location[0] == "full" else Section
+    return (SweepFile if len(location) == 1 else table).model_fields
 
 
 class _Expansion:

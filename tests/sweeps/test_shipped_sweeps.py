@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,17 @@ from rnnbench.probes import _threads
 from rnnbench.probes.comparison import ComparisonParameters
 from rnnbench.sweeps import spec
 
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.toml"))
+SIZES = [(path, False) for path in EXPERIMENTS]
+SIZES += [(path, True) for path in EXPERIMENTS if "full" in tomllib.loads(path.read_text())]
 
 
-@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.toml")), ids=lambda path: path.stem)
-def test_no_library_refuses_what_a_shipped_sweep_asks_of_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("path", "full"), SIZES, ids=[f"{path.stem}{'-full' * full}" for path, full in SIZES])
+def test_no_library_refuses_what_a_shipped_sweep_asks_of_it(
+    path: Path, full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_threads, "available_cores", lambda: 2)
-    trials = spec.load(path).trials
+    trials = spec.load(path, full=full).trials
     assert trials
     assert len({trial.key for trial in trials}) == len(trials)
     for trial in trials:
