@@ -74,9 +74,10 @@ def arms(rows: Rows, trials: pd.DataFrame) -> list[Arm]:
     names = rows.varying(frame, besides=("task", "length", "steps", "evaluate_every", "hidden"))
     if "chrono" in names:
         names = [name for name in names if name != "gate_bias" or frame[name].nunique() > 1]
-    found = [Arm(_named(frame, values), _largest_budget(part)) for values, part in settings(frame, names)]
-    longest = sorted(found, key=lambda arm: -len(arm.trials))
-    return [arm for arm in longest if len(arm.lengths) > 1][:MOST_ARMS]
+    sizes = "hidden" in trials and trials["hidden"].nunique() > 1
+    found = [Arm(_named(values, part, sizes), _largest_budget(part)) for values, part in settings(frame, names)]
+    ordered = sorted(found, key=lambda arm: (-len(arm.trials), "parameters" in arm.setting))
+    return [arm for arm in ordered if len(arm.lengths) > 1][:MOST_ARMS]
 
 
 def _one_size(trials: pd.DataFrame) -> pd.DataFrame:
@@ -91,12 +92,13 @@ def _one_size(trials: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([held, frame[picked]])
 
 
-def _named(frame: pd.DataFrame, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an arm's setting, with the hidden size where none is picked, and without what is off."""
-    named = {name: value for name, value in values.items() if not (isinstance(value, bool | np.bool_) and not value)}
-    if "hidden" in frame and pd.isna(values.get("parameters")) and "parameters" in values:
-        held = frame["hidden"] if "parameters" not in frame else frame.loc[frame["parameters"].isna(), "hidden"]
-        named = {"hidden": held.iloc[0], **named}
+def _named(values: Mapping[str, Any], part: pd.DataFrame, sizes: bool) -> dict[str, Any]:
+    """Return an arm's setting without what is off, with the hidden size where there are others and none is picked."""
+    named = {name: value for name, value in values.items() if not pd.isna(value)}
+    if "chrono" in named:
+        named["chrono"] = "chrono biases" if named["chrono"] else ""
+    if sizes and "parameters" not in named:
+        named = {"hidden": part["hidden"].iloc[0], **named}
     return named
 
 

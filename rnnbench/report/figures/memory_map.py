@@ -88,7 +88,7 @@ def _finding(task: str, arm: Arm) -> str:
     """Return the smallest size with which every seed of a cell solved every length."""
     entries = [(wording.cell_label(cell), _smallest(part)) for cell, part in arm.cells]
     lengths = f"{arm.lengths[0]:,} to {arm.lengths[-1]:,} steps"
-    return f"{wording.heading(task)}, {lengths}: every seed of {_memory.grouped(entries)}."
+    return f"{wording.heading(task)}, all of {lengths}: solved by every seed of {_memory.grouped(entries)}."
 
 
 def _smallest(part: pd.DataFrame) -> str:
@@ -96,9 +96,9 @@ def _smallest(part: pd.DataFrame) -> str:
     sizes = [int(size) for size in sorted(every[every].index)]
     if sizes:
         also = "on" if _upward(every) else "but not with every larger size"
-        return f"solves all lengths from {sizes[0]} units {also}"
+        return f"from {sizes[0]} units {also}"
     found = _memory.share(part)
-    return f"fails somewhere at every size ({found.solved} of {found.seeds} trials solved)"
+    return f"at no size ({found.solved} of {found.seeds} trials)"
 
 
 def _upward(every: pd.Series) -> bool:

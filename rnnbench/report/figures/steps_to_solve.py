@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,6 +14,8 @@ from rnnbench.report.figures import _memory
 from rnnbench.report.figures._memory import Arm
 from rnnbench.report.figures.base import Drawing, Plot
 from rnnbench.report.rows import Rows
+
+_OPEN: dict[str, Any] = {"marker": 10, "markersize": 6, "markerfacecolor": "white", "linestyle": "none"}
 
 
 class StepsToSolve(Plot):
@@ -60,12 +63,10 @@ def _paint(found: list[Arm]) -> Figure:
             known = np.array([point for point in medians if np.isfinite(point[1])]).reshape(-1, 2)
             axes.plot(*known.T, color=mark.color)
             solved = part[np.isfinite(_memory.steps_taken(part))]
-            style_of = {"color": mark.color, "linestyle": "none"}
-            axes.plot(solved["length"] * shift, solved["steps_to_solve"], marker=mark.marker, **style_of)
+            axes.plot(solved["length"] * shift, solved["steps_to_solve"], mark.marker, color=mark.color)
             unsolved = part[~np.isfinite(_memory.steps_taken(part))]
             if "steps" in unsolved:
-                open_triangle = {"marker": 10, "markersize": 6, "markerfacecolor": "white"}
-                axes.plot(unsolved["length"] * shift, unsolved["steps"].astype(float), **open_triangle, **style_of)
+                axes.plot(unsolved["length"] * shift, unsolved["steps"].astype(float), color=mark.color, **_OPEN)
     _memory.length_axis(grid[0, 0], lengths)
     for axes in grid[:, 0]:
         style.log_ticks(axes.yaxis)
@@ -78,8 +79,7 @@ def _legend(figure: Figure, marks: dict[str, style.Mark], cells: list[str]) -> N
     handles = [
         Line2D([], [], color=marks[c].color, marker=marks[c].marker, label=wording.cell_label(c)) for c in cells
     ]
-    open_triangle = {"marker": 10, "markersize": 6, "markerfacecolor": "white", "linestyle": "none"}
-    handles.append(Line2D([], [], color=style.INK, **open_triangle, label="unsolved, steps ran out"))
+    handles.append(Line2D([], [], color=style.INK, **_OPEN, label="unsolved by then"))
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
 
 
@@ -94,8 +94,8 @@ def _finding(task: str, arm: Arm) -> str:
         if len(own):
             parts.append(f"{wording.cell_label(cell)} {_memory.steps_text(own)}")
     total = _memory.share(arm.trials)
-    text = f"{wording.heading(task)}{f' ({where})' if where else ''}: median steps to solve {longest:,} steps of "
-    text += f"sequence: {', '.join(parts)}."
+    text = f"{wording.heading(task)}{f' ({where})' if where else ''}: median training steps at length "
+    text += f"{longest:,}: {', '.join(parts)}."
     censored = total.seeds - total.solved
     if censored:
         text += f" {censored} of {wording.count(total.seeds, 'trial')} did not solve it within their steps (right-censored)."

@@ -74,7 +74,7 @@ def _finding(task: str, arm: Arm) -> str:
     seeds = min(len(own) for _, part in arm.cells for _, own in _memory.by_length(part))
     low, _ = _memory.Share(seeds, seeds).interval
     caution = f"; all of {seeds} means a rate of {100 * low:.0f} % or more" if seeds > 1 else "; one seed says little"
-    return f"{subject}: every seed of {_memory.grouped(entries)}{caution}."
+    return f"{subject}: solved by every seed of {_memory.grouped(entries)}{caution}."
 
 
 def _reach(by_length: Sequence[tuple[int, pd.DataFrame]]) -> str:
@@ -84,7 +84,7 @@ def _reach(by_length: Sequence[tuple[int, pd.DataFrame]]) -> str:
     while rest and rest[0][1].solved == rest[0][1].seeds:
         reached.append(rest[0][0])
         rest = rest[1:]
-    text = f"solves it up to {reached[-1]:,} steps" if reached else "does not solve it"
+    text = f"up to {reached[-1]:,} steps" if reached else "at no length"
     if not rest:
         return text
     length, failed = rest[0]
