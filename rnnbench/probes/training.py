@@ -57,7 +57,8 @@ class TrainingParameters(InitializedParameters):
         if isinstance(given.get("parameters"), int) and isinstance(given["length"], int):
             fitting = hidden_size(**{name: given[name] for name in ("parameters", "length", *defaults)})
             if given.setdefault("hidden", fitting) != fitting:
-                raise InputError(f"hidden is {given['hidden']}, parameters {given['parameters']}; expected one of the two")
+                both = f"hidden is {given['hidden']}, parameters {given['parameters']}"
+                raise InputError(f"{both}; expected one of the two")
         given.setdefault("hidden", LayerParameters.model_fields["hidden"].default)
         return {**values, "length": given["length"], "hidden": given["hidden"]}
 

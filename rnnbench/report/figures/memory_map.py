@@ -36,8 +36,8 @@ class MemoryMap(Plot):
 
     def _drawing(self, task: str, arm: Arm) -> Drawing:
         finding = _finding(task, arm)
-        reading = "Colour: share of the seeds that solved it. Numbers: how many did, of how many, and the median steps it "
-        reading += "took, where more than half did."
+        reading = "Colour: share of the seeds that solved it. Numbers: how many did, of how many, and the median steps "
+        reading += "it took, where more than half did."
         reading += f" Shown at {wording.setting(arm.setting)}." if wording.setting(arm.setting) else ""
         return Drawing(
             name=f"{self.name}-{task}",

@@ -74,7 +74,7 @@ class Published(Plot):
         columns = ["task", "source", "published at", "published", "ours at", "ours, median of seeds", "order of cells"]
         note = "In parentheses what a predictor without memory has. Orders are compared pair by pair: ours are told "
         note += "apart where one cell left the baseline and the other did not, or where their seeds do not overlap."
-        caption = "Published numbers beside ours: orders and baselines are what can agree, decimals depend on the recipe."
+        caption = "Published numbers beside ours: orders and baselines can agree, decimals depend on the recipe."
         return [Table(caption, [Column(name, numeric=False) for name in columns], body, note)] if body else []
 
 

@@ -98,5 +98,6 @@ def _finding(task: str, arm: Arm) -> str:
     text += f"{longest:,}: {', '.join(parts)}."
     censored = total.seeds - total.solved
     if censored:
-        text += f" {censored} of {wording.count(total.seeds, 'trial')} did not solve it within their steps (right-censored)."
+        trials = wording.count(total.seeds, "trial")
+        text += f" {censored} of {trials} did not solve it within their steps (right-censored)."
     return text
