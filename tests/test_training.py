@@ -80,7 +80,7 @@ def test_the_learning_rate_falls_after_the_given_fraction_of_the_steps():
     assert rates == [4, 4, 4, 4, 4, 3, 2, 1]
     assert {Recipe(steps=8, learning_rate=4.0).rate(step) for step in range(1, 9)} == {4.0}
     assert Recipe(steps=4, learning_rate=4.0, decay_after=0).rate(2) == 3
-    with pytest.raises(InputError, match="decay_after is 1.5; expected a fraction"):
+    with pytest.raises(InputError, match=r"decay_after is 1\.5; expected a fraction"):
         Recipe(decay_after=1.5).rate(1)
 
 

@@ -5,9 +5,9 @@ import pytest
 from pydantic import ValidationError
 
 from rnnbench import Layer, probes
-from rnnbench.probes.base import Seeds
 from rnnbench.probes._gates import log_gates_only
 from rnnbench.probes._path import Path, log_delta_norms
+from rnnbench.probes.base import Seeds
 from rnnbench.probes.gradient_decay import fitted_line, theory
 
 

@@ -68,7 +68,7 @@ def test_a_hidden_size_and_a_number_of_parameters_are_one_too_many():
     assert parameters(cell="lstm").hidden == 64
     with pytest.raises(ValueError, match="hidden is 64, parameters 20000; expected one of the two"):
         parameters(cell="lstm", hidden=64, parameters=20_000)
-    with pytest.raises(ValueError, match="expected at most .* those of 2048 units"):
+    with pytest.raises(ValueError, match=r"expected at most .* those of 2048 units"):
         parameters(cell="rnn", parameters=10**9)
 
 

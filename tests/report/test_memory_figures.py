@@ -61,7 +61,7 @@ def test_the_finding_says_how_far_every_seed_came(drawings):
 
 
 def test_cells_that_came_equally_far_are_named_together(build):
-    found = [drawing for drawing in compose(build("memory", arms=False, task="copy_memory")).drawings]
+    found = compose(build("memory", arms=False, task="copy_memory")).drawings
     texts = [drawing.finding for drawing in found if drawing.name.startswith("success")]
     assert len(texts) == 1
     assert _memory.grouped([("A", "x"), ("B", "y"), ("C", "x")]) == "A and C x, B y"

@@ -124,5 +124,6 @@ def test_whole_strings_equals_a_slow_one(outputs, mask):
 
 def test_share_within_counts_what_is_nearer_than_the_tolerance():
     targets = np.zeros((4, 1), dtype=np.float32)
-    assert share_within(targets + [[0.03], [-0.03], [0.05], [-0.05]], targets, 0.04) == 0.5
+    errors = np.array([[0.03], [-0.03], [0.05], [-0.05]])
+    assert share_within(targets + errors, targets, 0.04) == 0.5
     assert math.isnan(share_within(targets + np.nan, targets, 0.04))

@@ -59,9 +59,7 @@ def tasks_with_lengths(rows: Rows) -> list[tuple[str, pd.DataFrame]]:
     if not {"solved", "length", "cell", "task"} <= set(wide):
         return []
     known = wide[wide["solved"].notna()]
-    return [
-        (str(values["task"]), part) for values, part in groups(known, ["task"]) if part["length"].nunique() > 1
-    ]
+    return [(str(values["task"]), part) for values, part in groups(known, ["task"]) if part["length"].nunique() > 1]
 
 
 def arms(rows: Rows, trials: pd.DataFrame) -> list[Arm]:

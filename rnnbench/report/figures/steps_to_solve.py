@@ -76,9 +76,7 @@ def _paint(found: list[Arm]) -> Figure:
 
 
 def _legend(figure: Figure, marks: dict[str, style.Mark], cells: list[str]) -> None:
-    handles = [
-        Line2D([], [], color=marks[c].color, marker=marks[c].marker, label=wording.cell_label(c)) for c in cells
-    ]
+    handles = [Line2D([], [], color=marks[c].color, marker=marks[c].marker, label=wording.cell_label(c)) for c in cells]
     handles.append(Line2D([], [], color=style.INK, **_OPEN, label="unsolved by then"))
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
 
