@@ -29,6 +29,23 @@ def cross_entropy(outputs: np.ndarray, targets: np.ndarray, mask: np.ndarray | N
     return _mean(log_total - np.take_along_axis(shifted, targets[..., None], axis=-1)[..., 0], mask)
 
 
+def share_within(outputs: np.ndarray, targets: np.ndarray, tolerance: float) -> float:
+    """Return the fraction of answers with |outputs - targets| < tolerance; both (..., K)."""
+    _expect_shape(outputs, targets.shape)
+    if np.isnan(outputs).any():
+        return float("nan")
+    return float(np.mean(np.abs(outputs.astype(np.float64) - targets) < tolerance))
+
+
+def whole_strings(outputs: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """Return the fraction of sequences whose outputs are above 1/2 where targets (T, B, K) are 1 and nowhere else."""
+    _expect_shape(outputs, targets.shape)
+    if np.isnan(outputs).any():
+        return float("nan")
+    right = ((outputs > 0.5) == (targets > 0.5)).all(axis=2)
+    return float(np.mean((right if mask is None else right | ~mask).all(axis=0)))
+
+
 def _expect_shape(outputs: np.ndarray, expected: tuple[int, ...]) -> None:
     if outputs.shape != expected:  # broadcasting (B,) against (B, 1) would score B² pairs in silence
         raise ShapeError(f"outputs {outputs.shape}, expected {expected}")

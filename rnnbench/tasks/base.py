@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -43,6 +44,18 @@ class Batch:
         if self.lengths is not None and self.lengths.shape != size:
             raise ShapeError(f"lengths {self.lengths.shape}, expected (B,) {size}")
 
+    def parts(self, size: int) -> Iterator[Batch]:
+        """Yield the batch in parts of at most `size` sequences."""
+        by_step = self.targets.shape[:2] == self.inputs.shape[:2]
+        for start in range(0, self.inputs.shape[1], size):
+            some = slice(start, start + size)
+            yield Batch(
+                inputs=np.ascontiguousarray(self.inputs[:, some]),
+                targets=self.targets[:, some] if by_step else self.targets[some],
+                mask=None if self.mask is None else self.mask[:, some],
+                lengths=None if self.lengths is None else self.lengths[some],
+            )
+
 
 class Baseline(NamedTuple):
     """What a predictor without memory achieves; `name` says what that predictor answers."""
@@ -71,6 +84,8 @@ class Task(ABC):
     higher_is_better: ClassVar[bool]
     default_length: ClassVar[int]
     minimum_length: ClassVar[int] = 1
+    confirmation_size: ClassVar[int] = 2_000
+    """Fresh sequences on which a score that solves the task has to hold; 0 where the data are all there is"""
 
     solved_threshold: float
     """the score from which on the task counts as learned"""
@@ -92,6 +107,11 @@ class Task(ABC):
     def steps(self) -> int:
         """Number of time steps T in a batch: the length, unless the task's source counts otherwise."""
         return self.length
+
+    @property
+    def training_steps(self) -> int:
+        """Number of time steps in a batch to train on: fewer where a task is tested on longer sequences."""
+        return self.steps
 
     @abstractmethod
     def sample(self, rng: np.random.Generator, batch_size: int) -> Batch:

@@ -65,6 +65,7 @@ class CharacterProse(Task):
     metric_unit = "bit/character"
     higher_is_better = False
     default_length = 100
+    confirmation_size = 0  # the held-out part is all there is
 
     def __init__(self, length: int | None = None) -> None:
         super().__init__(length)

@@ -41,6 +41,7 @@ class SequentialDigits(Task):
     higher_is_better = True
     solved_threshold = 0.97
     default_length = PIXELS
+    confirmation_size = 0  # the held-out part is all there is
     output_size = CLASSES
 
     def __init__(self, length: int | None = None) -> None:

@@ -44,3 +44,44 @@ def test_length_defaults_to_the_tasks_own():
     parameters = probes.get("training").Parameters
     assert parameters(task="sequential_digits").length == 64
     assert parameters(task="adding").length == 100
+
+
+@pytest.mark.parametrize("task", ["adding", "copy_memory"])
+@pytest.mark.parametrize(("cell", "layers", "bidirectional"), [("rnn", 1, False), ("lstm", 2, False), ("gru", 1, True)])
+def test_parameters_pick_the_hidden_size_that_is_nearest(task, cell, layers, bidirectional):
+    parameters = probes.get("training").Parameters
+    shape = {"task": task, "length": 10, "cell": cell, "layers": layers, "bidirectional": bidirectional}
+    picked = parameters(**shape, parameters=3_000).hidden
+
+    def size(hidden):
+        rows = measure(**shape, hidden=hidden, steps=1, batch=1, evaluation_size=1)
+        return next(row.value for row in rows if row.quantity == "parameter_count")
+
+    distances = [abs(size(hidden) - 3_000) for hidden in (picked - 1, picked, picked + 1)]
+    assert min(distances) == distances[1]
+
+
+def test_a_hidden_size_and_a_number_of_parameters_are_one_too_many():
+    parameters = probes.get("training").Parameters
+    picked = parameters(cell="lstm", parameters=20_000)
+    assert parameters(**picked.model_dump()) == picked  # what a sweep stores can be run again
+    assert parameters(cell="lstm").hidden == 64
+    with pytest.raises(ValueError, match="hidden is 64, parameters 20000; expected one of the two"):
+        parameters(cell="lstm", hidden=64, parameters=20_000)
+    with pytest.raises(ValueError, match=r"expected at most .* those of 2048 units"):
+        parameters(cell="rnn", parameters=10**9)
+
+
+def test_what_solves_the_task_is_confirmed_in_the_rows():
+    rows = list(measure(task="temporal_order", length=10, cell="gru", hidden=16, steps=400, learning_rate=0.02))
+    confirmed = {row.index: row.value for row in rows if row.quantity == "confirmation_score"}
+    scalars = {row.quantity: row.value for row in rows if row.index is None}
+    assert scalars["solved"] == 1
+    assert confirmed[scalars["steps_to_solve"]] > 0.99
+    assert scalars["baseline_loss"] == pytest.approx(math.log(4))
+
+
+def test_chrono_takes_the_place_of_the_gate_bias():
+    parameters = probes.get("training").Parameters
+    assert parameters(cell="gru", chrono=50, gate_bias=1.0) == parameters(cell="gru", chrono=50, gate_bias=3.0)
+    assert parameters(cell="rnn", chrono=50) == parameters(cell="rnn")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from made_up_memory import add_memory
 from made_up_speeds import add_comparison, add_scaling, add_step_profile
 from matplotlib.figure import Figure
 
@@ -281,6 +282,7 @@ def build() -> Callable[..., Results]:
         adders = {
             "gradient_decay": add_gradient_decay,
             "training": add_training,
+            "memory": add_memory,
             "throughput": add_throughput,
             "scaling": add_scaling,
             "comparison": add_comparison,

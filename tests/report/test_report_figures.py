@@ -18,6 +18,8 @@ from rnnbench.report.rows import Rows, hold, settings
 FIGURES = {
     "gradient_decay-sequential-digits": 3,
     "half_life-sequential-digits": 1,
+    "success_by_length-adding": 1,
+    "steps_to_solve-adding": 1,
     "training_score-adding": 2,
     "training_score-sequential-digits": 1,
     "training_gradient-adding": 2,

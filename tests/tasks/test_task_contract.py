@@ -41,8 +41,8 @@ def construct(kind, length):
         return None, str(error)
 
 
-def assert_well_formed(task, batch, size):
-    steps = (task.steps, size)
+def assert_well_formed(task, batch, size, steps=None):
+    steps = (steps or task.steps, size)
     if batch.inputs.dtype == np.int64:
         assert batch.inputs.shape == steps
         assert batch.inputs.min() >= 0
@@ -60,10 +60,10 @@ def assert_well_formed(task, batch, size):
         assert batch.targets.shape == answers
         assert batch.targets.min() >= 0
         assert batch.targets.max() < task.output_size
-    assert_mask_and_lengths_agree(task, batch)
+    assert_mask_and_lengths_agree(task, batch, steps[0])
 
 
-def assert_mask_and_lengths_agree(task, batch):
+def assert_mask_and_lengths_agree(task, batch, steps):
     if batch.mask is not None:
         assert task.wiring == "many-to-many"
         assert batch.mask.dtype == np.bool_
@@ -71,9 +71,9 @@ def assert_mask_and_lengths_agree(task, batch):
     if batch.lengths is not None:
         assert batch.lengths.dtype == np.int64
         assert batch.lengths.min() >= 1
-        assert batch.lengths.max() <= task.steps
+        assert batch.lengths.max() <= steps
         if task.wiring == "many-to-many":
-            padding = np.arange(task.steps)[:, None] >= batch.lengths
+            padding = np.arange(steps)[:, None] >= batch.lengths
             assert not batch.mask[padding].any()
 
 
@@ -82,7 +82,9 @@ def same(one, other):
 
 
 def test_the_shipped_tasks_are_registered():
-    shipped = {"adding", "copy_memory", "temporal_order", "sequential_digits", "character_prose"}
+    shipped = {"adding", "adding_1997", "multiplication_1997", "temporal_order", "copy_memory", "copy_memory_bai"}
+    shipped |= {"selective_copy", "sequential_digits", "permuted_digits", "parity", "dyck_1", "a_n_b_n"}
+    shipped |= {"embedded_reber", "associative_recall", "character_prose"}
     assert shipped <= set(tasks.entries())
 
 
@@ -107,10 +109,10 @@ def test_says_what_it_is(kind):
 
 @every_task
 @pytest.mark.parametrize("size", [1, 7])
-@pytest.mark.parametrize("method", ["sample", "evaluation"])
-def test_batches_are_well_formed(kind, method, size):
+def test_batches_are_well_formed(kind, size):
     task = kind()
-    assert_well_formed(task, getattr(task, method)(generator(), size), size)
+    assert_well_formed(task, task.sample(generator(), size), size, task.training_steps)
+    assert_well_formed(task, task.evaluation(generator(), size), size)
 
 
 @every_task
@@ -123,7 +125,7 @@ def test_every_length_works_or_is_refused_with_the_lengths_that_do(kind):
             continue
         accepted.append(length)
         if length <= 2_000:
-            assert_well_formed(task, task.sample(generator(), 2), 2)
+            assert_well_formed(task, task.evaluation(generator(), 2), 2)
     assert accepted
     assert min(accepted) >= 1
 
@@ -190,7 +192,7 @@ def test_outputs_of_another_shape_are_refused(kind):
 
 @every_task
 def test_the_trivial_predictor_earns_the_stated_baseline(kind):
-    """Over 10 draws of 2,000 sequences: within 4 standard errors, themselves below 2 % of the baseline.
+    """Over 10 draws of 2,000 sequences: within 4 standard errors, themselves at most 2.5 % of the baseline.
 
     Tasks on real data return their whole held-out part each time, the standard error is 0, and what
     remains is the rounding of float32 outputs.
@@ -205,5 +207,5 @@ def test_the_trivial_predictor_earns_the_stated_baseline(kind):
         assert outputs.shape == perfect_outputs(task, batch).shape
     for stated, measured in ((task.baseline.value, scores), (task.baseline.loss, losses)):
         standard_error = np.std(measured, ddof=1) / math.sqrt(len(measured))
-        assert standard_error < 0.02 * stated
+        assert standard_error <= 0.025 * stated
         assert np.mean(measured) == pytest.approx(stated, abs=4 * standard_error + 1e-6)
