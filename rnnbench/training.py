@@ -96,5 +96,5 @@ def clip(gradient: np.ndarray, recipe: Recipe) -> tuple[float, bool]:
 
 
 def evaluate(network: Network, task: Task, batch: Batch) -> float:
-    """Return the task's score of the network on a batch."""
-    return task.score(network.predict(batch.inputs, batch.lengths), batch)
+    """Return the task's score of the network on a batch; what it feeds back is its own answers."""
+    return task.score(network.predict(batch.inputs, batch.lengths, len(batch.targets)), batch)
