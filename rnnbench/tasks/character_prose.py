@@ -60,6 +60,8 @@ class CharacterProse(Task):
 
     name = "character_prose"
     wiring = "many-to-many"
+    data = (Prose,)
+    application = "text generation"
     loss = "cross_entropy"
     metric = "bits per character"
     metric_unit = "bit/character"
