@@ -21,7 +21,6 @@ class ExamplesTask(Task):
 
     loss = "cross_entropy"
     higher_is_better = True
-    baseline_name: str
     length_meaning: ClassVar[str] = "the padded length of its examples"
 
     _examples: Batch

@@ -29,7 +29,7 @@ class Forecasting(Task):
     wiring = "many-to-one"
     minimum_length = 1
     output_size = 1
-    baseline_name: ClassVar[str] = "persistence: no change"
+    baseline_name = "persistence: no change"
     margin: ClassVar[float]
     """how much smaller than the best naive error a solved task's is, as a fraction of it"""
 

@@ -75,6 +75,8 @@ class Task(ABC):
     """the real data that sequences are made of"""
     synthetic: ClassVar[bool] = False
     """True where sequences are made up by rule, be it of real words; memory tasks need not say so"""
+    baseline_name: ClassVar[str] = ""
+    """what the trivial predictor of an application answers"""
     alphabet: str = ""
     """the characters that tokens stand for, where a trained network can write text; "" elsewhere"""
 
