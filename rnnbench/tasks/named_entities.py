@@ -46,7 +46,7 @@ TEMPLATES = tuple(
 WORDS = sorted({word for template in TEMPLATES for word in template if word.islower()})
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 CAPITAL = len(WORDS)  # the feature that says that a word begins with a capital letter
-LONGEST = 9  # words
+LONGEST = 9  # words of a sentence: every name takes one or two
 HELD_OUT = 1000  # sentences
 
 
@@ -72,14 +72,12 @@ def entity(kind: str, rng: np.random.Generator, held_out: bool) -> list[str]:
 
 def sentence(rng: np.random.Generator, held_out: bool) -> tuple[list[str], list[str]]:
     """Return the words and the tags of a sentence of at most 9 words."""
-    while True:
-        words, tags = [], []
-        for slot in TEMPLATES[rng.integers(len(TEMPLATES))]:
-            found = [slot] if slot.islower() else entity(slot, rng, held_out)
-            words += found
-            tags += ["O"] if slot.islower() else [f"{'I' if place else 'B'}-{slot}" for place in range(len(found))]
-        if len(words) <= LONGEST:
-            return words, tags
+    words, tags = [], []
+    for slot in TEMPLATES[rng.integers(len(TEMPLATES))]:
+        found = [slot] if slot.islower() else entity(slot, rng, held_out)
+        words += found
+        tags += ["O"] if slot.islower() else [f"{'I' if place else 'B'}-{slot}" for place in range(len(found))]
+    return words, tags
 
 
 def encode_words(sentences: list[list[str]]) -> np.ndarray:
@@ -115,8 +113,7 @@ def held_out() -> Batch:
 
 
 def spans(tags: np.ndarray) -> set[tuple[int, int, int]]:
-    """Return the entities (first, last + 1, kind) of one sequence of tags; an I that no B or I of its kind is before
-    names nothing."""
+    """Return the entities (first, last + 1, kind) of one sequence of tags; an I that continues none of its kind is none."""
     found, start, kind = set(), None, 0
     for place, tag in enumerate([*tags.tolist(), 0]):
         inside = start is not None and tag == 2 * kind  # tags are O, B-1, I-1, B-2, I-2, ...

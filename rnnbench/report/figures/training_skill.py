@@ -134,7 +134,7 @@ def _finding(found: list[Application]) -> str:
     for each in beaten:
         best = wording.significant(100 * _best_skill(each), 2)
         name = each.task.baseline_name or "the baseline"
-        text += f" No cell can be told from {name} in {each.label}: at best {best} % of its error is gone."
+        text += f" No cell beats {name} in {each.label}: at best {best} % of its error is gone."
     return text
 
 
