@@ -6,13 +6,13 @@ import pytest
 from rnnbench.errors import InputError, ShapeError
 from rnnbench.network import WIRINGS, Architecture, Network
 
-I, K, H, B = 3, 4, 5, 2
+F, K, H, B = 3, 4, 5, 2  # features read, outputs, units, sequences
 FEEDING_BACK = [name for name, wiring in WIRINGS.items() if wiring.feeds_back]
 
 
 def network(wiring, loss="cross_entropy", seed=0, **changes):
     settings = {"cell": "lstm", "hidden_size": H, "dtype": "float64", "backend": "reference"} | changes
-    return Network(Architecture(**settings), I, K, wiring, loss, np.random.default_rng(seed))
+    return Network(Architecture(**settings), F, K, wiring, loss, np.random.default_rng(seed))
 
 
 def numbers(*shape, seed=1):
@@ -21,7 +21,7 @@ def numbers(*shape, seed=1):
 
 def test_one_to_one_equals_a_multilayer_perceptron():
     net = network("one-to-one", cell="rnn")
-    x, target = numbers(1, B, I), np.array([1, 3])
+    x, target = numbers(1, B, F), np.array([1, 3])
     w, u = net.params["layer0.W_xh"], net.params["W_hy"]
     hidden = np.tanh(x[0] @ w + net.params["layer0.b_h"])
     logits = hidden @ u + net.params["b_y"]
@@ -46,14 +46,14 @@ def test_one_to_one_equals_a_multilayer_perceptron():
 def test_one_to_many_reads_its_own_answers_when_none_are_given(loss):
     """The loop is written out with one call of the stack a step."""
     net = network("one-to-many", loss)
-    x, steps = numbers(1, B, I), 6
+    x, steps = numbers(1, B, F), 6
     features, state, expected = np.concatenate([x[0], np.zeros((B, K))], axis=1), None, []
     for _ in range(steps):
         trace = net.stack.forward(features[None], state)
         state = trace.state
         expected.append(trace.h[0] @ net.params["W_hy"] + net.params["b_y"])
         own = expected[-1] if loss == "mse" else np.eye(K)[expected[-1].argmax(axis=1)]
-        features = np.concatenate([np.zeros((B, I)), own], axis=1)
+        features = np.concatenate([np.zeros((B, F)), own], axis=1)
     np.testing.assert_allclose(net.predict(x, steps=steps), expected, rtol=1e-13)
 
 
@@ -64,7 +64,7 @@ def forced(net, inputs, targets, lengths=None):
 @pytest.mark.parametrize("wiring", FEEDING_BACK)
 def test_forcing_the_networks_own_answers_changes_nothing_and_others_do(wiring):
     net = network(wiring)
-    inputs = numbers(1 if wiring == "one-to-many" else 4, B, I)
+    inputs = numbers(1 if wiring == "one-to-many" else 4, B, F)
     alone = net.predict(inputs, steps=7)
     own = alone.argmax(axis=2)
     np.testing.assert_allclose(forced(net, inputs, own), alone, rtol=1e-13)
@@ -76,7 +76,7 @@ def test_forcing_the_networks_own_answers_changes_nothing_and_others_do(wiring):
 
 def test_many_to_one_answers_at_the_last_step_of_each_sequence():
     net = network("many-to-one", bidirectional=True)
-    x, lengths = numbers(6, 3, I), np.array([6, 2, 4])
+    x, lengths = numbers(6, 3, F), np.array([6, 2, 4])
     together = net.predict(x, lengths)
     for b, length in enumerate(lengths):
         np.testing.assert_allclose(together[b], net.predict(x[:length, b : b + 1])[0], rtol=1e-13)
@@ -84,7 +84,7 @@ def test_many_to_one_answers_at_the_last_step_of_each_sequence():
 
 def test_an_encoder_hands_over_the_state_at_the_end_of_each_sequence():
     net = network("sequence-to-sequence")
-    x, lengths = numbers(6, 3, I), np.array([6, 2, 4])
+    x, lengths = numbers(6, 3, F), np.array([6, 2, 4])
     together = net.predict(x, lengths, steps=5)
     for b, length in enumerate(lengths):
         alone = net.predict(x[:length, b : b + 1], steps=5)
@@ -93,7 +93,7 @@ def test_an_encoder_hands_over_the_state_at_the_end_of_each_sequence():
 
 def test_a_decoder_starts_from_the_encoders_states_and_from_zeros():
     net = network("sequence-to-sequence", num_layers=2)
-    x, answers = numbers(6, B, I), np.array([[1, 0], [2, 2], [3, 0]])
+    x, answers = numbers(6, B, F), np.array([[1, 0], [2, 2], [3, 0]])
     state = net.stacks["encoder"].forward(x).state
     fed = np.concatenate([np.zeros((1, B, K)), np.eye(K)[answers[:-1]]])
     h = net.stacks["decoder"].forward(fed, state).h
@@ -123,7 +123,7 @@ def test_declared_steps_are_what_the_network_does(name):
     read = 1 if name.startswith("one") else 3
     steps = wiring.steps(read, 1 if wiring.answers_once else 4 if wiring.feeds_back else read)
     declared = reached(steps)
-    inputs, answers = numbers(read, 1, I), np.array([[1], [2], [0], [3]])
+    inputs, answers = numbers(read, 1, F), np.array([[1], [2], [0], [3]])
     targets = answers if wiring.feeds_back else None
 
     def outputs(inputs, targets):
@@ -146,11 +146,16 @@ def test_declared_steps_are_what_the_network_does(name):
         assert {u for u in before if not np.array_equal(before[u], after[u])} == {
             u for u, (_, fed) in declared.items() if t in fed
         }
-    assert {step.stack for step in steps} == set(wiring.stack_inputs(I, K)) == set(net.stacks)
+    assert {step.stack for step in steps} == set(wiring.stack_inputs(F, K)) == set(net.stacks)
+
+
+def language_model():
+    architecture = Architecture("gru", 8, dtype="float64")
+    return Network(architecture, K, K, "many-to-many", "cross_entropy", np.random.default_rng(0))
 
 
 def test_a_network_writes_what_it_would_predict_when_it_is_cold():
-    net = Network(Architecture("gru", 8, dtype="float64"), K, K, "many-to-many", "cross_entropy", np.random.default_rng(0))
+    net = language_model()
     prompt = np.array([[0, 3], [1, 2], [2, 2]])
     written = net.write(prompt, 5, np.random.default_rng(0), temperature=1e-9)
     text = np.concatenate([prompt, written])
@@ -159,7 +164,7 @@ def test_a_network_writes_what_it_would_predict_when_it_is_cold():
 
 
 def test_tokens_are_drawn_from_the_softmax():
-    net = Network(Architecture("gru", 8, dtype="float64"), K, K, "many-to-many", "cross_entropy", np.random.default_rng(0))
+    net = language_model()
     net.params["b_y"][:] = [0, 1, 2, -1]
     drawn = net.write(np.zeros((1, 20_000), int), 1, np.random.default_rng(0))[0]
     logits = net.predict(np.zeros((1, 1), int))[0, 0]
@@ -169,13 +174,13 @@ def test_tokens_are_drawn_from_the_softmax():
 
 def test_what_a_wiring_cannot_do_is_refused():
     with pytest.raises(ShapeError, match="one-to-one network got 2 inputs"):
-        network("one-to-one").predict(numbers(2, B, I))
+        network("one-to-one").predict(numbers(2, B, F))
     with pytest.raises(ShapeError, match="one-to-many network got 1 inputs and lengths"):
-        network("one-to-many").predict(numbers(1, B, I), np.array([1, 1]), steps=2)
+        network("one-to-many").predict(numbers(1, B, F), np.array([1, 1]), steps=2)
     for wiring in FEEDING_BACK:
         with pytest.raises(InputError, match=f"bidirectional is True; expected False, as {wiring}"):
             network(wiring, bidirectional=True)
         with pytest.raises(InputError, match="expected the number of steps"):
-            network(wiring).predict(numbers(1, B, I))
+            network(wiring).predict(numbers(1, B, F))
     with pytest.raises(InputError, match="many-to-one network of 3 inputs and 4 outputs cannot write"):
         network("many-to-one").write(np.zeros((1, 1), int), 1, np.random.default_rng(0))

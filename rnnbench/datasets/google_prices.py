@@ -33,5 +33,5 @@ class GooglePrices(Dataset[Prices]):
     @classmethod
     def read(cls) -> Prices:
         """Read the prices that Matplotlib ships; no network is needed."""
-        rows = cbook.get_sample_data("goog.npz")["price_data"]
+        rows: np.ndarray = cbook.get_sample_data("goog.npz")["price_data"]  # type: ignore[index]
         return Prices(rows["date"].astype("datetime64[D]").astype(np.int64), rows["adj_close"].astype(np.float64))

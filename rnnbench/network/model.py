@@ -126,15 +126,11 @@ class Network:
         """Return the network's own answers as they are fed back, (B, K): the likeliest class, or the numbers of mse."""
         return outputs if self.loss == "mse" else np.eye(self.output_size, dtype=self.dtype)[outputs.argmax(axis=1)]
 
-    def predict(
-        self, inputs: np.ndarray, lengths: np.ndarray | None = None, steps: int | None = None
-    ) -> np.ndarray:
+    def predict(self, inputs: np.ndarray, lengths: np.ndarray | None = None, steps: int | None = None) -> np.ndarray:
         """Return the outputs, (B, K) or (T, B, K); `steps` is T where the network reads its own answers."""
         return self.wiring.forward(self, self.encode(inputs), lengths, None, steps)[0]
 
-    def write(
-        self, tokens: np.ndarray, steps: int, rng: np.random.Generator, temperature: float = 1.0
-    ) -> np.ndarray:
+    def write(self, tokens: np.ndarray, steps: int, rng: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
         """Return `steps` tokens (T, B) that continue tokens (S, B), each drawn from softmax(y / temperature).
 
         For networks that predict the next token of what they read (many-to-many, K = I): trained on the right

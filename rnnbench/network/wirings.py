@@ -220,9 +220,7 @@ class SequenceToSequence(Wiring):
     def steps(self, inputs: int, answers: int) -> list[Step]:
         """See Wiring.steps."""
         encoder = [Step("encoder", reads=t) for t in range(1, inputs + 1)]
-        return encoder + [
-            Step("decoder", feeds=t - 1 if t > 1 else None, answers=t) for t in range(1, answers + 1)
-        ]
+        return encoder + [Step("decoder", feeds=t - 1 if t > 1 else None, answers=t) for t in range(1, answers + 1)]
 
     def forward(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from functools import cached_property
 from typing import ClassVar
 
@@ -28,8 +27,12 @@ class ExamplesTask(Task):
 
     def __init__(self, length: int | None = None) -> None:
         super().__init__(length)
-        if self.length != self.default_length:
+        if not self._accepts(self.length):
             raise self.wrong_length(f"{self.default_length}, {self.length_meaning}")
+
+    def _accepts(self, length: int) -> bool:
+        """Tell whether examples can have this length: all but a few tasks have one only."""
+        return length == self.default_length
 
     def sample(self, rng: np.random.Generator, batch_size: int) -> Batch:
         """Return training examples, drawn with repetition."""
@@ -49,7 +52,7 @@ class ExamplesTask(Task):
         )
 
     @cached_property
-    def baseline(self) -> Baseline:  # type: ignore[override]
+    def baseline(self) -> Baseline:
         """Score and loss of `baseline_outputs` on all held-out examples."""
         batch = self._chosen(self._split.held_out)
         outputs = self.baseline_outputs(batch)

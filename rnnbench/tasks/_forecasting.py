@@ -34,21 +34,26 @@ class Forecasting(Task):
     """how much smaller than the best naive error a solved task's is, as a fraction of it"""
 
     def _series(
-        self, values: np.ndarray, features: np.ndarray, held_out: int, known: np.ndarray | None = None, earliest: int = 1
+        self,
+        values: np.ndarray,
+        features: np.ndarray,
+        held_out: int,
+        known: np.ndarray | None = None,
+        earliest: int = 1,
     ) -> None:
         """Set the series (N,), its features (N, F) and how many of its last changes are held out.
 
-        `known` (N,) marks the values that were measured: a change is used where both its ends are. `earliest` is
-        the first step that has all its features.
+        `known` (N,) marks the values that were measured: a change is used where both its ends are. The first step
+        has no change to show.
         """
         changes = np.diff(values)
-        origins = np.arange(earliest + self.length - 1, len(changes))
+        origins = np.arange(self.length, len(changes))
         if known is not None:
             origins = origins[known[origins] & known[origins + 1]]
         cut = len(changes) - held_out
         training = origins[origins < cut]
         if not training.size:
-            raise self.wrong_length(f"at most {cut - earliest}, for a window to train on")
+            raise self.wrong_length(f"at most {cut - 1}, for a window to train on")
         self._values, self._changes = values, changes
         self._scale = float(changes[training].std())
         self._split = Split(training, origins[origins >= cut])
@@ -75,7 +80,7 @@ class Forecasting(Task):
         return self._scale * float(np.sqrt(np.mean((outputs.astype(np.float64) - batch.targets) ** 2)))
 
     @cached_property
-    def baseline(self) -> Baseline:  # type: ignore[override]
+    def baseline(self) -> Baseline:
         """Error of persistence on all held-out changes, and its loss."""
         batch = self._windows(self._split.held_out)
         error = self.score(self.baseline_outputs(batch), batch)

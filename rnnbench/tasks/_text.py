@@ -31,6 +31,11 @@ def tokenize(texts: Sequence[Sequence[str]], vocabulary: Sequence[str]) -> Token
     return Tokens(np.ascontiguousarray(values.T), lengths)
 
 
+def words(text: str) -> list[str]:
+    """Return the words of a text, for lists that are easier to read as one."""
+    return text.split()
+
+
 def vocabulary(texts: Sequence[Sequence[str]]) -> list[str]:
     """Return every symbol that occurs, sorted."""
     return sorted({symbol for text in texts for symbol in text})

@@ -8,12 +8,13 @@ from functools import cache
 import numpy as np
 
 from rnnbench.tasks._examples import half_certain
+from rnnbench.tasks._text import words
 from rnnbench.tasks._translation import Corpus, Translation, corpus
 from rnnbench.tasks.base import Batch
 
 FIRST, LAST = datetime.date(1970, 1, 1), datetime.date(2029, 12, 31)
-MONTHS = ("january february march april may june july august september october november december").split()
-DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+MONTHS = words("january february march april may june july august september october november december")
+DAYS = words("monday tuesday wednesday thursday friday saturday sunday")
 HELD_OUT = 500  # dates; each is evaluated in every format
 
 
@@ -62,5 +63,5 @@ class DateTranslation(Translation):
 
     def baseline_outputs(self, batch: Batch) -> np.ndarray:
         """Return logits of the first held-out date, whatever was asked."""
-        answer = self._examples.targets[:, self._split.held_out[0]]
-        return np.broadcast_to(half_certain(answer, self.output_size)[:, None], (*batch.targets.shape, self.output_size))
+        logits = half_certain(self._examples.targets[:, self._split.held_out[0]], self.output_size)
+        return np.broadcast_to(logits[:, None], (*batch.targets.shape, self.output_size))

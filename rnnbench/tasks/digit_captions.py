@@ -12,7 +12,7 @@ from rnnbench.tasks._text import tokenize, vocabulary
 from rnnbench.tasks._translation import END
 from rnnbench.tasks.base import Batch
 
-NAMES = "zero one two three four five six seven eight nine".split()
+NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 PIXELS, INK, HELD_OUT_EVERY = 64, 16, 5
 
 

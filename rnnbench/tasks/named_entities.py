@@ -7,27 +7,28 @@ from functools import cache
 import numpy as np
 
 from rnnbench.datasets.base import Split
-from rnnbench.tasks._metrics import expect_shape
 from rnnbench.tasks._examples import ExamplesTask, half_certain
+from rnnbench.tasks._metrics import expect_shape
+from rnnbench.tasks._text import words
 from rnnbench.tasks.base import Batch
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
-GIVEN = (
+GIVEN = words(
     "Anna Boris Carla David Elena Felix Greta Hugo Irina Jonas Karin Luca Maria Nils Olga Pedro Quentin Rosa Stefan "
     "Tara Ulrich Vera Walter Xenia"
-).split()
-SURNAMES = (
+)
+SURNAMES = words(
     "Abbott Berger Costa Duval Eriksen Fischer Garcia Haas Ivanov Jensen Keller Lopez Moreau Novak Ortiz Petrov Quinn "
     "Rossi Silva Turner Urban Vogel Weber Young"
-).split()
-PLACES = (
+)
+PLACES = words(
     "Athens Berlin Cairo Dublin Essen Florence Geneva Havana Istanbul Jakarta Kyoto Lisbon Madrid Nairobi Oslo Prague "
     "Quito Rome Seoul Tunis Utrecht Vienna Warsaw Zurich"
-).split()
+)
 PREFIXES, SUFFIXES = ("New", "Upper", "Port"), ("Bank", "Motors", "Airlines")
 HELD_OUT_EVERY = 3  # names
 TEMPLATES = tuple(
-    template.split()
+    words(template)
     for template in (
         "PER moved from LOC to LOC",
         "PER works for ORG in LOC",
@@ -50,16 +51,16 @@ LONGEST = 9  # words of a sentence: every name takes one or two
 HELD_OUT = 1000  # sentences
 
 
-def names(words: list[str], held_out: bool) -> list[str]:
+def names(known: list[str], held_out: bool) -> list[str]:
     """Return the names that occur in training, or every third, which only held-out sentences have."""
-    return [word for place, word in enumerate(words) if (place % HELD_OUT_EVERY == HELD_OUT_EVERY - 1) == held_out]
+    return [name for place, name in enumerate(known) if (place % HELD_OUT_EVERY == HELD_OUT_EVERY - 1) == held_out]
 
 
 def entity(kind: str, rng: np.random.Generator, held_out: bool) -> list[str]:
     """Return the words of a name: a person's one or two, a place with or without "New", a firm of either name."""
 
-    def one_of(words: list[str] | tuple[str, ...]) -> str:
-        return words[rng.integers(len(words))]
+    def one_of(choices: list[str] | tuple[str, ...]) -> str:
+        return choices[rng.integers(len(choices))]
 
     place, surname = one_of(names(PLACES, held_out)), one_of(names(SURNAMES, held_out))
     if kind == "PER":
@@ -72,20 +73,20 @@ def entity(kind: str, rng: np.random.Generator, held_out: bool) -> list[str]:
 
 def sentence(rng: np.random.Generator, held_out: bool) -> tuple[list[str], list[str]]:
     """Return the words and the tags of a sentence of at most 9 words."""
-    words, tags = [], []
+    text, tags = [], []
     for slot in TEMPLATES[rng.integers(len(TEMPLATES))]:
         found = [slot] if slot.islower() else entity(slot, rng, held_out)
-        words += found
+        text += found
         tags += ["O"] if slot.islower() else [f"{'I' if place else 'B'}-{slot}" for place in range(len(found))]
-    return words, tags
+    return text, tags
 
 
 def encode_words(sentences: list[list[str]]) -> np.ndarray:
-    """Return float32 (9, N, features): a template's word as one of them; a name as a capital and its letters' counts."""
+    """Return float32 (9, N, F): a template's word as one of the features; a name as a capital and counts of letters."""
     encoded = np.zeros((LONGEST, len(sentences), len(WORDS) + 1 + len(LETTERS)), np.float32)
     number = {word: place for place, word in enumerate(WORDS)}
-    for n, words in enumerate(sentences):
-        for t, word in enumerate(words):
+    for n, sentence in enumerate(sentences):
+        for t, word in enumerate(sentence):
             if word in number:
                 encoded[t, n, number[word]] = 1
                 continue
@@ -97,12 +98,12 @@ def encode_words(sentences: list[list[str]]) -> np.ndarray:
 
 def batch_of(sentences: list[tuple[list[str], list[str]]]) -> Batch:
     """Return sentences with their tags as a padded batch."""
-    lengths = np.array([len(words) for words, _ in sentences])
+    lengths = np.array([len(text) for text, _ in sentences])
     targets = np.zeros((LONGEST, len(sentences)), np.int64)
     for n, (_, tags) in enumerate(sentences):
         targets[: len(tags), n] = [TAGS.index(tag) for tag in tags]
     mask = np.arange(LONGEST)[:, None] < lengths
-    return Batch(encode_words([words for words, _ in sentences]), targets, mask, lengths)
+    return Batch(encode_words([text for text, _ in sentences]), targets, mask, lengths)
 
 
 @cache
@@ -113,11 +114,12 @@ def held_out() -> Batch:
 
 
 def spans(tags: np.ndarray) -> set[tuple[int, int, int]]:
-    """Return the entities (first, last + 1, kind) of one sequence of tags; an I that continues none of its kind is none."""
-    found, start, kind = set(), None, 0
+    """Return the entities (first, last + 1, kind) of a sequence of tags; an I that continues nothing is nothing."""
+    found: set[tuple[int, int, int]] = set()
+    start: int | None = None
+    kind = 0
     for place, tag in enumerate([*tags.tolist(), 0]):
-        inside = start is not None and tag == 2 * kind  # tags are O, B-1, I-1, B-2, I-2, ...
-        if start is not None and not inside:
+        if start is not None and tag != 2 * kind:  # tags are O, B-1, I-1, B-2, I-2, ...
             found.add((start, place, kind))
             start = None
         if tag % 2:
@@ -165,6 +167,7 @@ class NamedEntities(ExamplesTask):
         expect_shape(outputs, (*batch.targets.shape, len(TAGS)))
         if np.isnan(outputs).any():
             return float("nan")
+        assert batch.mask is not None
         answers = np.where(batch.mask, outputs.argmax(axis=-1), 0)
         pairs = [(spans(a), spans(t)) for a, t in zip(answers.T, batch.targets.T, strict=True)]
         entities = sum(len(found) + len(true) for found, true in pairs)

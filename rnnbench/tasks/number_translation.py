@@ -7,48 +7,48 @@ from functools import cache
 import numpy as np
 
 from rnnbench.tasks._examples import half_certain
-from rnnbench.tasks._text import tokenize
+from rnnbench.tasks._text import tokenize, words
 from rnnbench.tasks._translation import END, Corpus, Translation, corpus
 from rnnbench.tasks.base import Batch
 
 LARGEST = 9999
 HELD_OUT = 1000  # numbers
 
-ENGLISH = (
+ENGLISH = words(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen"
-).split()
-ENGLISH_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-FRENCH = (
+)
+ENGLISH_TENS = words("twenty thirty forty fifty sixty seventy eighty ninety")
+FRENCH = words(
     "zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize "
     "dix-sept dix-huit dix-neuf"
-).split()
-FRENCH_TENS = "vingt trente quarante cinquante soixante soixante-dix quatre-vingt quatre-vingt-dix".split()
+)
+FRENCH_TENS = words("vingt trente quarante cinquante soixante soixante-dix quatre-vingt quatre-vingt-dix")
 
 
 def english(number: int) -> list[str]:
     """Return a number from 1 to 9999 in English words: 73 is seventy three."""
-    words = []
+    said = []
     thousands, hundreds, rest = number // 1000, number // 100 % 10, number % 100
     if thousands:
-        words += [ENGLISH[thousands], "thousand"]
+        said += [ENGLISH[thousands], "thousand"]
     if hundreds:
-        words += [ENGLISH[hundreds], "hundred"]
+        said += [ENGLISH[hundreds], "hundred"]
     if rest >= 20:
-        words.append(ENGLISH_TENS[rest // 10 - 2])
+        said.append(ENGLISH_TENS[rest // 10 - 2])
         rest %= 10
-    return words + ([ENGLISH[rest]] if rest else [])
+    return said + ([ENGLISH[rest]] if rest else [])
 
 
 def french(number: int) -> list[str]:
     """Return a number from 1 to 9999 in French words, hyphens as spaces: 73 is soixante treize, 80 quatre vingts."""
-    words = []
+    said = []
     thousands, hundreds, rest = number // 1000, number // 100 % 10, number % 100
     if thousands:
-        words += [*([FRENCH[thousands]] if thousands > 1 else []), "mille"]
+        said += [*([FRENCH[thousands]] if thousands > 1 else []), "mille"]
     if hundreds:
-        words += [*([FRENCH[hundreds]] if hundreds > 1 else []), "cents" if hundreds > 1 and not rest else "cent"]
-    return words + _french_below_hundred(rest)
+        said += [*([FRENCH[hundreds]] if hundreds > 1 else []), "cents" if hundreds > 1 and not rest else "cent"]
+    return said + _french_below_hundred(rest)
 
 
 def _french_below_hundred(number: int) -> list[str]:

@@ -16,29 +16,26 @@ from rnnbench.tasks.base import Batch
 SUFFIXES = ("ful", "ous", "ive", "able", "ible")  # words that end so are mostly adjectives
 WEAKEST = 1.5  # valence, on the scale from -4 to 4
 MODIFIERS = ((), ("not",), ("very",), ("not", "very"))
-SUBJECTS = "plot acting music ending dialogue cast camera script".split()
-NEVER_NEGATED_EVERY = 5
+SUBJECTS = ["plot", "acting", "music", "ending", "dialogue", "cast", "camera", "script"]
 HELD_OUT = 1000  # sentences
 
 
 class Opinions(NamedTuple):
-    """Words with an opinion; those that are never negated in training."""
+    """Words with an opinion, and all words that sentences are made of."""
 
     words: list[str]
     valences: np.ndarray
-    never_negated: np.ndarray
     vocabulary: list[str]
 
 
 @cache
 def opinions() -> Opinions:
-    """Return the adjectives of the dataset `vader_words`, every fifth of them never negated in training."""
+    """Return the adjectives of the dataset `vader_words`."""
     words, valences = VaderWords.load()
     kept = np.array([word.endswith(SUFFIXES) for word in words]) & (np.abs(valences) >= WEAKEST)
     chosen = [str(word) for word in words[kept]]
     vocabulary = sorted({*chosen, *SUBJECTS, "the", "was", "not", "very", "and", "but"})
-    never = np.arange(len(chosen)) % NEVER_NEGATED_EVERY == NEVER_NEGATED_EVERY - 1
-    return Opinions(chosen, valences[kept], never, vocabulary)
+    return Opinions(chosen, valences[kept], vocabulary)
 
 
 def clause_valence(valence: float, modifiers: tuple[str, ...]) -> float:
@@ -50,8 +47,8 @@ def clause_valence(valence: float, modifiers: tuple[str, ...]) -> float:
 def sentence(rng: np.random.Generator, held_out: bool) -> tuple[list[str], float]:
     """Return the words of a sentence of one or two clauses, and its valence, which is never 0.
 
-    In training no word of `never_negated` follows "not"; in a held-out sentence the last one does. After "but" a
-    clause counts 1.5, before it 0.5, as in VADER.
+    The n-th word has the modifiers n mod 4 in no sentence of the training part, and does in the last clause of a
+    held-out sentence. After "but" a clause counts 1.5, before it 0.5, as in VADER.
     """
     o = opinions()
     while True:
@@ -59,11 +56,9 @@ def sentence(rng: np.random.Generator, held_out: bool) -> tuple[list[str], float
         joint = "but" if rng.random() < 0.5 else "and"
         text, valences = [], []
         for clause in range(clauses):
-            negated = held_out and clause == clauses - 1
-            word = int(rng.choice(np.flatnonzero(o.never_negated)) if negated else rng.integers(len(o.words)))
-            modifiers = MODIFIERS[rng.integers(4)]
-            if negated != ("not" in modifiers) and o.never_negated[word]:
-                modifiers = ("not", *modifiers) if negated else modifiers[1:]
+            word = int(rng.integers(len(o.words)))
+            unseen = held_out and clause == clauses - 1
+            modifiers = MODIFIERS[(word + (0 if unseen else int(rng.integers(1, 4)))) % 4]
             text += [*([joint] if clause else []), "the", SUBJECTS[rng.integers(len(SUBJECTS))], "was"]
             text += [*modifiers, o.words[word]]
             valences.append(clause_valence(o.valences[word], modifiers))
@@ -89,8 +84,9 @@ class Sentiment(Classification):
     Target: after the last word, 0 for blame and 1 for praise: the sign of the sum of the adjectives' valences,
     by VADER's rules for "not" (times -0.74), "very" (0.293 stronger) and "but" (0.5 before it, 1.5 after it).
     Loss: cross-entropy.
-    Data: synthetic sentences over the real valences of the dataset `vader_words`. Every fifth adjective is never
-    negated in training, and negated at the end of all 1,000 held-out sentences: what "not" does must carry over.
+    Data: synthetic sentences over the real valences of the dataset `vader_words`. Each adjective occurs in training
+    with three of "", "not", "very" and "not very"; with the fourth it ends all 1,000 held-out sentences: what "not"
+    does to other words must carry over.
     Baseline: the class frequencies of the held-out sentences. A reference adds up the valences and ignores "not".
     Solved: accuracy of at least 90 %.
     Source: Hutto & Gilbert 2014, "VADER"; the sentences are this project's own.
@@ -114,7 +110,7 @@ class Sentiment(Classification):
         self._split = Split(np.arange(0), np.arange(HELD_OUT))
 
     def sample(self, rng: np.random.Generator, batch_size: int) -> Batch:
-        """Return fresh sentences, in which no word of the held-out fifth is negated."""
+        """Return fresh sentences, in which no word has the modifiers that are held out for it."""
         texts, valences = zip(*(sentence(rng, held_out=False) for _ in range(batch_size)), strict=True)
         return self._batch(list(texts), np.array(valences))
 

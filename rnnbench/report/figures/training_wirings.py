@@ -53,8 +53,8 @@ class TrainingWirings(Plot):
                 name=self.name,
                 title=self.title,
                 finding=finding,
-                reading="Circles: inputs x and answers y; boxes: the state h, one column a step. Dashed: an answer that "
-                "is fed back, the right one while training (teacher forcing), the network's own when it is used.",
+                reading="Circles: inputs x and answers y; boxes: the state h, one column a step. Dashed: an answer "
+                "that is fed back, the right one while training (teacher forcing), the network's own when it is used.",
                 alternative=f"Diagrams of {wording.count(len(wirings), 'wiring')}, unrolled in time. "
                 + " ".join(_in_words(wiring) for wiring in wirings),
                 paint=partial(_paint, list(wirings)),
