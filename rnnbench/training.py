@@ -126,6 +126,9 @@ def clip(gradient: np.ndarray, recipe: Recipe) -> tuple[float, bool]:
 
 
 def evaluate(network: Network, task: Task, batch: Batch) -> float:
-    """Return the task's score of the network on a batch, which is predicted some sequences at a time."""
-    outputs = [network.predict(part.inputs, part.lengths) for part in batch.parts(AT_ONCE)]
+    """Return the task's score of the network on a batch, which is predicted some sequences at a time.
+
+    What the network feeds back is its own answers.
+    """
+    outputs = [network.predict(part.inputs, part.lengths, len(part.targets)) for part in batch.parts(AT_ONCE)]
     return task.score(np.concatenate(outputs, axis=-2), batch)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from rnnbench import cells, tasks
+from rnnbench.datasets.base import MissingData
 from rnnbench.errors import InputError
 from rnnbench.network import Architecture, Network
 from rnnbench.probes._parameters import InitializedParameters, LayerParameters, TaskName
@@ -20,6 +22,8 @@ from rnnbench.training import Recipe, make_network, train
 LOSS_UNITS = {"mse": "mse", "cross_entropy": "nat"}
 RECORDED_STEPS = 100
 """Losses and norms are recorded at about this many steps, evenly spaced."""
+PROMPT, WRITTEN, TEMPERATURE = 20, 400, 0.7
+"""Characters read and written by a network that has learned a text; below temperature 1 it keeps to what is likely."""
 
 
 class TrainingParameters(InitializedParameters):
@@ -64,7 +68,8 @@ class TrainingParameters(InitializedParameters):
 
     @model_validator(mode="after")
     def _task_has_length(self) -> TrainingParameters:
-        tasks.get(self.task)(self.length)
+        with suppress(MissingData):  # the trial will say so, and the others of its sweep go on
+            tasks.get(self.task)(self.length)
         return self
 
 
@@ -98,6 +103,8 @@ class Training(Probe):
         yield Measurement("parameter_count", network.weights.size, "1")
         yield Measurement("baseline_score", task.baseline.value, task.metric_unit)
         yield Measurement("baseline_loss", task.baseline.loss, LOSS_UNITS[task.loss])
+        for name, value in task.references.items():
+            yield Measurement(f"reference_score_{name}", value, task.metric_unit)
         yield Measurement("solved_threshold", task.solved_threshold, task.metric_unit)
         yield Measurement("score_higher_is_better", float(task.higher_is_better), "1")
         stride = max(1, p.steps // RECORDED_STEPS)
@@ -123,3 +130,14 @@ class Training(Probe):
         yield Measurement("final_score", score, task.metric_unit)
         yield Measurement("solved", float(not math.isnan(solved_at)), "1")
         yield Measurement("steps_to_solve", solved_at, "step")
+        if task.alphabet and not p.bidirectional:  # which would have read what it is to write
+            yield from _written_text(network, task, seeds)
+
+
+def _written_text(network: Network, task: Task, seeds: Seeds) -> Iterator[Measurement]:
+    """Yield the beginning of a held-out text and how the network goes on with it, a code point a row."""
+    prompt = task.evaluation(seeds.generator("prompt"), 1).inputs[:PROMPT]
+    written = network.write(prompt, WRITTEN, seeds.generator("written text"), TEMPERATURE)
+    for name, tokens in (("prompt_character", prompt), ("written_character", written)):
+        for place, token in enumerate(tokens[:, 0]):
+            yield Measurement(name, ord(task.alphabet[token]), "code point", place)

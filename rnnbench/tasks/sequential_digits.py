@@ -35,6 +35,7 @@ class SequentialDigits(Task):
 
     name = "sequential_digits"
     wiring = "many-to-one"
+    data = (Digits,)
     loss = "cross_entropy"
     metric = "accuracy"
     metric_unit = "fraction correct"

@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from rnnbench import probes
+from rnnbench import probes, tasks
+from rnnbench.datasets.base import MissingData
 from rnnbench.probes.base import Diverged, Seeds
 
 
@@ -85,3 +86,28 @@ def test_chrono_takes_the_place_of_the_gate_bias():
     parameters = probes.get("training").Parameters
     assert parameters(cell="gru", chrono=50, gate_bias=1.0) == parameters(cell="gru", chrono=50, gate_bias=3.0)
     assert parameters(cell="rnn", chrono=50) == parameters(cell="rnn")
+
+
+def test_other_simple_predictors_are_beside_the_baseline():
+    rows = {row.quantity: row.value for row in measure(task="character_prose", length=20, hidden=4, steps=1)}
+    assert rows["solved_threshold"] == rows["reference_score_bigram"] < rows["baseline_score"]
+
+
+def test_a_network_that_learned_a_text_writes_on_and_a_bidirectional_one_does_not():
+    rows = list(measure(task="character_prose", length=20, cell="gru", hidden=4, steps=1))
+    alphabet = {ord(character) for character in tasks.get("character_prose")().alphabet}
+    for name, count in (("prompt_character", 20), ("written_character", 400)):
+        characters = [row for row in rows if row.quantity == name]
+        assert [row.index for row in characters] == list(range(count))
+        assert {row.value for row in characters} <= alphabet
+    both = measure(task="character_prose", length=20, cell="gru", hidden=4, steps=1, bidirectional=True)
+    assert not any(row.quantity == "written_character" for row in both)
+
+
+def test_missing_data_stop_the_trial_and_not_the_sweep(monkeypatch):
+    def absent():
+        raise MissingData("dataset 'digits' needs scikit-learn")
+
+    monkeypatch.setattr(tasks.get("digit_images").data[0], "load", absent)
+    with pytest.raises(MissingData, match="scikit-learn"):
+        list(measure(task="digit_images"))

@@ -20,6 +20,11 @@ def test_targets_go_with_sequences_or_with_steps(targets):
     assert Batch(INPUTS, targets, lengths=np.full(B, T)).targets is targets
 
 
+def test_answers_may_have_a_length_of_their_own():
+    longer = np.zeros((T + 1, B))
+    assert Batch(INPUTS, longer, mask=np.ones((T + 1, B), bool), lengths=np.full(B, T)).targets is longer
+
+
 def test_mask_goes_with_targets_at_every_step():
     assert Batch(INPUTS, STEPS, mask=EVERYTHING, lengths=np.full(B, T)).mask is EVERYTHING
 
@@ -28,7 +33,7 @@ def test_mask_goes_with_targets_at_every_step():
     ("targets", "mask", "lengths"),
     [
         (np.zeros(B + 1), None, None),
-        (np.zeros((T + 1, B)), None, None),
+        (np.zeros((T, B + 1)), None, None),
         (np.zeros((B, T)), EVERYTHING, None),
         (np.zeros(B), EVERYTHING, None),
         (STEPS, np.ones((T, B + 1), dtype=bool), None),

@@ -6,11 +6,38 @@ import numpy as np
 import pytest
 
 from rnnbench import tasks
+from rnnbench.datasets.base import MissingData
 from rnnbench.errors import InputError, ShapeError
+from rnnbench.network import WIRINGS
 
+APPLICATIONS = {
+    "character_prose": "text generation",
+    "co2_forecast": "weather forecasting",
+    "date_translation": "machine translation",
+    "digit_captions": "image captioning",
+    "digit_images": "image classification",
+    "gesture_recognition": "activity recognition from video",
+    "named_entities": "named entity recognition",
+    "number_translation": "machine translation",
+    "sentiment": "sentiment analysis",
+    "speaker_identification": "speech",
+    "stock_returns": "stock prices",
+    "temperature_forecast": "weather forecasting",
+}
 EVALUATION_SIZE = 2_000  # more than any held-out part: tasks on real data return all of it
 
 every_task = pytest.mark.parametrize("kind", tasks.entries().values(), ids=tasks.entries())
+
+
+@pytest.fixture(autouse=True)
+def _data_at_hand(request):
+    """Skip, with the reason, the tests of a task whose data are not on this machine."""
+    kind = request.node.callspec.params.get("kind") if hasattr(request.node, "callspec") else None
+    try:
+        if kind is not None:
+            kind()
+    except MissingData as error:
+        pytest.skip(str(error))
 
 
 def generator(seed=0):
@@ -51,7 +78,7 @@ def assert_well_formed(task, batch, size, steps=None):
         assert batch.inputs.dtype == np.float32
         assert batch.inputs.shape == (*steps, task.input_size)
         assert batch.inputs.flags.c_contiguous
-    answers = {"many-to-one": (size,), "many-to-many": steps}[task.wiring]
+    answers = (size,) if WIRINGS[task.wiring].answers_once else (task.answer_steps, size)
     if task.loss == "mse":
         assert batch.targets.dtype == np.float32
         assert batch.targets.shape == (*answers, task.output_size)
@@ -65,7 +92,7 @@ def assert_well_formed(task, batch, size, steps=None):
 
 def assert_mask_and_lengths_agree(task, batch, steps):
     if batch.mask is not None:
-        assert task.wiring == "many-to-many"
+        assert not WIRINGS[task.wiring].answers_once
         assert batch.mask.dtype == np.bool_
         assert batch.mask.any(axis=0).all(), "a sequence without an answer that counts"
     if batch.lengths is not None:
@@ -85,7 +112,7 @@ def test_the_shipped_tasks_are_registered():
     shipped = {"adding", "adding_1997", "multiplication_1997", "temporal_order", "copy_memory", "copy_memory_bai"}
     shipped |= {"selective_copy", "sequential_digits", "permuted_digits", "parity", "dyck_1", "a_n_b_n"}
     shipped |= {"embedded_reber", "associative_recall", "character_prose"}
-    assert shipped <= set(tasks.entries())
+    assert shipped | set(APPLICATIONS) <= set(tasks.entries())
 
 
 def test_unknown_name_names_the_nearest():
@@ -100,11 +127,32 @@ def test_says_what_it_is(kind):
     assert kind.__doc__.splitlines()[0].endswith(".")
     for part in ("Encoding:", "Target:", "Loss:", "Baseline:", "Solved:", "Source:"):
         assert part in kind.__doc__
-    assert kind.wiring in {"many-to-one", "many-to-many"}
+    assert kind.wiring in WIRINGS
     assert kind.loss in {"mse", "cross_entropy"}
     assert kind.metric
     assert kind.metric_unit
     assert kind().length == kind.default_length
+
+
+@every_task
+def test_an_application_says_whose_data_it_uses_and_what_its_baseline_is(kind):
+    assert kind.application == APPLICATIONS.get(kind.name, "")
+    if kind.data:
+        assert "Data:" in kind.__doc__
+        assert all(data.name in kind.__doc__ for data in kind.data)
+    assert kind.synthetic == ("synthetic" in kind.__doc__.lower())
+    if kind.application:
+        assert kind.data or kind.synthetic
+        assert kind().baseline.name == kind.baseline_name
+
+
+@every_task
+def test_other_simple_predictors_are_scored_in_the_tasks_metric(kind):
+    task = kind()
+    for name, score in task.references.items():
+        assert name.isidentifier()
+        assert not task.solved(score) or kind.name == "gesture_recognition", "its nearest neighbour is hard to beat"
+        assert math.isfinite(score)
 
 
 @every_task
@@ -118,7 +166,7 @@ def test_batches_are_well_formed(kind, size):
 @every_task
 def test_every_length_works_or_is_refused_with_the_lengths_that_do(kind):
     accepted = []
-    for length in (-3, 0, *range(1, 13), 64, 65, 2_000, 10**9):
+    for length in (-3, 0, *range(1, 13), 64, 65, 2_000, 10**9, kind.default_length):
         task, message = construct(kind, length)
         if task is None:
             assert message.startswith(f"task '{kind.name}': length = {length}, expected ")
