@@ -112,6 +112,7 @@ class Architecture:
     initialization: str = "orthogonal"
     gain: float = 1.0
     gate_bias: float = 1.0
+    chrono: int | None = None
     dtype: str = "float32"
     backend: str | Backend = "cpu"
 
@@ -147,6 +148,7 @@ class Network:
             a.initialization,
             a.gain,
             a.gate_bias,
+            a.chrono,
         )
         self.input_size, self.output_size = input_size, output_size
         self.dtype = self.stack.dtype

@@ -28,7 +28,7 @@ STEPS = 9
 EVERY = [1, 2, 3, 7, STEPS, STEPS + 4]
 SHARING = {"one thread": (1, 3, 1, [1]), "sequences": (2, 5, 1, [1, 1]), "units": (2, 2, 4, [2])}
 """Threads, batch, blocks of units, and members of each team: what two threads share."""
-UNITS = {"rnn": 1, "rnn_relu": 1, "lstm": 6, "gru": 5, "gru_reset_before": 4}
+UNITS = {"rnn": 1, "rnn_relu": 1, "rnn_linear": 1, "lstm": 6, "gru": 5, "gru_reset_before": 4}
 """Arrays (T, B, H) that training cannot do without: h and the other states, and the gates that backward needs."""
 
 backend = pytest.mark.parametrize("backend", ["reference", "cpu"])
