@@ -20,6 +20,7 @@ from rnnbench.errors import InputError, ShapeError
 from rnnbench.layer import Stack, StackTrace
 from rnnbench.losses import loss_and_gradient
 from rnnbench.registry import lookup
+from rnnbench.regularization import add_penalty, check_applies
 
 
 class Wiring(ABC):
@@ -122,6 +123,7 @@ class Network:
 
     weights, gradient       flat vectors of all parameters and of the last gradient
     params, gradients       views of them by name: the stack's names, W_hy (D*H, K) and b_y (K,)
+    regularization          weight of Pascanu's regulariser in the gradient, not in the loss that is returned; 0 for none
     """
 
     def __init__(
@@ -135,6 +137,7 @@ class Network:
     ) -> None:
         self.wiring = lookup("wiring", wiring, WIRINGS)
         self.loss = loss
+        self.regularization = 0.0
         a = architecture
         self.stack = Stack(
             a.cell,
@@ -183,10 +186,14 @@ class Network:
         return d_outputs @ self.params["W_hy"].T
 
     def stack_backward(self, trace: StackTrace, d_h: np.ndarray | None, d_state: Arrays | None) -> None:
-        """Write the stack's gradient."""
-        found = self.stack.backward(trace, d_h, d_state, state_sequence=False, input_gradient=False)
+        """Write the stack's gradient, the regulariser's share included."""
+        regularized = self.regularization > 0
+        found = self.stack.backward(trace, d_h, d_state, state_sequence=regularized, input_gradient=False)
         for name, value in found.params.items():
             self.gradients[name][...] = value
+        if regularized and found.state_sequence is not None:
+            check_applies(self.stack.cell, self.stack.directions)
+            add_penalty(self.regularization, trace, found.state_sequence["h"], self.gradients)
 
     def predict(self, inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
         """Return the outputs, (B, K) or (T, B, K)."""

@@ -25,6 +25,8 @@ class Recipe:
     learning_rate: float = 3e-3
     clip_norm: float = 1.0
     clip_value: float = 0.0
+    regularization: float = 0.0
+    """Weight of Pascanu's regulariser, see rnnbench/regularization.py."""
     evaluate_every: int = 100
     evaluation_size: int = 500
     stop_when_solved: bool = True
@@ -58,6 +60,7 @@ def train(
     The evaluation data are drawn once, so that scores differ by the network alone. Where the loss or the gradient
     is not finite its record is the last one: nothing is learned from NaN.
     """
+    network.regularization = recipe.regularization
     optimizer = optimizers.make(recipe.optimizer, network.weights, recipe.learning_rate)
     evaluation = task.evaluation(evaluation_rng, recipe.evaluation_size)
     for number in range(1, recipe.steps + 1):

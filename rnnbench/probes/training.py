@@ -9,9 +9,10 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from rnnbench import tasks
-from rnnbench.network import Architecture
+from rnnbench.network import Architecture, Network
 from rnnbench.probes._parameters import InitializedParameters, TaskName
 from rnnbench.probes.base import Diverged, Measurement, Probe, ProbeParameters, Seeds
+from rnnbench.tasks.base import Task
 from rnnbench.training import Recipe, make_network, train
 
 RECORDED_STEPS = 100
@@ -31,6 +32,7 @@ class TrainingParameters(InitializedParameters):
     learning_rate: PositiveFloat = 3e-3
     clip_norm: NonNegativeFloat = Field(default=1.0, description="largest global norm, 0 for no such clipping")
     clip_value: NonNegativeFloat = Field(default=0.0, description="largest entry, 0 for no such clipping")
+    regularization: NonNegativeFloat = Field(default=0.0, description="weight of Pascanu's regulariser, 0 for none")
     evaluate_every: PositiveInt = Field(default=100, description="training steps between evaluations")
     evaluation_size: PositiveInt = Field(default=500, description="sequences in the evaluation data")
     stop_when_solved: bool = True
@@ -49,6 +51,22 @@ class TrainingParameters(InitializedParameters):
         return self
 
 
+def prepare(p: TrainingParameters, seeds: Seeds) -> tuple[Task, Network, Recipe]:
+    """Return the task, the network as it is initialised and the recipe that the parameters name."""
+    task = tasks.get(p.task)(p.length)
+    architecture = Architecture(
+        cell=p.cell,
+        hidden_size=p.hidden,
+        num_layers=p.layers,
+        bidirectional=p.bidirectional,
+        **p.initial(),
+        dtype=p.dtype,
+        backend=p.backend,
+    )
+    network = make_network(architecture, task, seeds.generator("weights"))
+    return task, network, Recipe(**{name: getattr(p, name) for name in Recipe.__dataclass_fields__})
+
+
 class Training(Probe):
     """Train on a task from fresh data, and score the network against the baseline that needs no memory."""
 
@@ -59,21 +77,7 @@ class Training(Probe):
         """Yield loss, gradient norm and score by step, then what became of it."""
         assert isinstance(parameters, TrainingParameters)
         p = parameters
-        task = tasks.get(p.task)(p.length)
-        network = make_network(
-            Architecture(
-                cell=p.cell,
-                hidden_size=p.hidden,
-                num_layers=p.layers,
-                bidirectional=p.bidirectional,
-                **p.initial(),
-                dtype=p.dtype,
-                backend=p.backend,
-            ),
-            task,
-            seeds.generator("weights"),
-        )
-        recipe = Recipe(**{name: getattr(p, name) for name in Recipe.__dataclass_fields__})
+        task, network, recipe = prepare(p, seeds)
         yield Measurement("parameter_count", network.weights.size, "1")
         yield Measurement("baseline_score", task.baseline.value, task.metric_unit)
         yield Measurement("solved_threshold", task.solved_threshold, task.metric_unit)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_up_speeds import add_comparison, add_scaling, add_step_profile
+from measured_rows import MEASURED
 from matplotlib.figure import Figure
 
 from rnnbench.report import page
@@ -285,6 +286,7 @@ def build() -> Callable[..., Results]:
             "scaling": add_scaling,
             "comparison": add_comparison,
             "step_profile": add_step_profile,
+            **MEASURED,
         }
         adders[probe](run, **options)
         return run.results()
