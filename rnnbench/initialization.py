@@ -12,7 +12,6 @@ from rnnbench.cells.base import Cell
 from rnnbench.errors import InputError
 from rnnbench.registry import lookup
 
-
 Shapes = dict[str, tuple[int, ...]]
 _Draw = Callable[[int, int], np.ndarray]
 IRNN_INPUT_DEVIATION = 1e-3

@@ -123,7 +123,7 @@ class Network:
 
     weights, gradient       flat vectors of all parameters and of the last gradient
     params, gradients       views of them by name: the stack's names, W_hy (D*H, K) and b_y (K,)
-    regularization          weight of Pascanu's regulariser in the gradient, not in the loss that is returned; 0 for none
+    regularization          weight of Pascanu's regulariser in the gradient (the loss that is returned is without it)
     """
 
     def __init__(

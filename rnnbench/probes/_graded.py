@@ -34,7 +34,7 @@ def graded_qr(w: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     with np.errstate(over="ignore"):
         ratios = np.exp(np.minimum(d[None, :] - d[:, None], 600.0))
     s = np.triu(r, 1) / diagonal[:, None] * ratios + np.eye(len(d))
-    return q, d + np.log(np.abs(diagonal)), s, order
+    return q * np.sign(diagonal), d + np.log(np.abs(diagonal)), s, order
 
 
 class GradedProduct:

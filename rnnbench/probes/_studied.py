@@ -24,7 +24,9 @@ class StudiedParameters(InitializedParameters):
     length: PositiveInt = Field(default=100, description="steps T")
     batch: PositiveInt = Field(default=32, description="sequences B")
     dtype: Literal["float32", "float64"] = "float64"
-    training_steps: NonNegativeInt = Field(default=0, description="steps of training on the task before the measurement")
+    training_steps: NonNegativeInt = Field(
+        default=0, description="steps of training on the task before the measurement"
+    )
     learning_rate: PositiveFloat = Field(default=3e-3, description="of that training, by Adam, clipped to norm 1")
 
     @model_validator(mode="after")

@@ -7,9 +7,9 @@
     diverged_at_step                  the step whose loss or gradient is not finite, NaN where there is none
     final_loss, largest_loss, baseline_loss     final: the mean of the last tenth of all steps that were to be made
 
-A loss that becomes infinite is what may be seen here, not a failure of the trial: it ends the training, and the rows say
-where. Pascanu, Mikolov and Bengio 2013 advise thresholds of half to ten times the mean norm; `regularization` is the
-weight of their Omega (4 in their experiments), beside a clip_norm of 1.
+A loss that becomes infinite is what may be seen here, not a failure of the trial: it ends the training, and the rows
+say where. Pascanu, Mikolov and Bengio 2013 advise thresholds of half to ten times the mean norm; `regularization` is
+the weight of their Omega (4 in their experiments, beside a threshold of 1).
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class Exploding(Probe):
             after = network.weights.astype(np.float64)
             yield Measurement("training_loss", step.loss, unit, step.number)
             yield Measurement("gradient_norm", step.gradient_norm, "1", step.number)
-            yield Measurement("update_norm", float(np.linalg.norm(after - before)), "1", step.number)
+            with np.errstate(invalid="ignore", over="ignore"):
+                update = float(np.linalg.norm(after - before))
+            yield Measurement("update_norm", update, "1", step.number)
             losses.append(step.loss)
             norms.append(step.gradient_norm)
             clipped += step.clipped

@@ -2,10 +2,11 @@
 
     P_k = J_T J_{T-1} ... J_{T-k+1},   J_t = ds_t / ds_{t-1},   s = h, or [h; c] for an LSTM
 
-`log_largest_singular_value`, `log_median_singular_value` and `log_smallest_singular_value` of P_k against the lag k, and
-`log_condition`, the first less the last, in nats: medians over the batch. A product is a batch of n = S H cotangents
-through the ordinary backward pass; it is kept factored, so that the smallest singular value is not lost in rounding.
-What remains is that of one step: singular values below 10^-16 of the largest of a single J_t are not told from 0.
+`log_largest_singular_value`, `log_median_singular_value` and `log_smallest_singular_value` of P_k against the lag k,
+and `log_condition`, the first less the last, in nats: medians over the batch. A product is a batch of n = S H
+cotangents through the ordinary backward pass; it is kept factored, so that its smallest singular value is not lost in
+rounding. What remains is that of one step: singular values below 10^-16 of the largest of a single J_t are not told
+from 0.
 
 Bounds on the largest: `log_trajectory_bound` is the sum of ln ||J_t||, the tightest that norms alone can give, and
 `log_theory` for a cell without gates k ln sigma_max(W_hh) (Pascanu, Mikolov and Bengio 2013, eq. 6-7, with

@@ -49,9 +49,7 @@ def test_their_sum_is_the_mean_log_determinant(cell: str) -> None:
     layer = Layer(cell, 2, 5, dtype="float64", backend="reference")
     x = np.random.default_rng(0).standard_normal((80, 1, 2))
     path, size = Path(layer, x, stretch=1), 5 * len(layer.cell.states)
-    logs = [
-        np.linalg.slogdet(path.transposed_jacobians_times(t, np.eye(size)[None])[0])[1] for t in range(10, 70)
-    ]
+    logs = [np.linalg.slogdet(path.transposed_jacobians_times(t, np.eye(size)[None])[0])[1] for t in range(10, 70)]
     assert exponents_of(layer, 80, burn_in=10).sum() == pytest.approx(np.mean(logs), rel=1e-9)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_up_speeds import add_comparison, add_scaling, add_step_profile
-from measured_rows import MEASURED
 from matplotlib.figure import Figure
+from measured_rows import MEASURED
 
 from rnnbench.report import page
 from rnnbench.report.document import Document, compose

@@ -20,7 +20,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     ],
     "lyapunov": [
         {"cell": cell, "gain": gain, "hidden": 5, "length": 60, "burn_in": 5}
-        for cell, gain in (("rnn", 0.8), ("rnn", 3.0), ("lstm", 1.0))
+        for cell, gain in (("rnn_linear", 0.8), ("rnn_linear", 1.2), ("lstm", 1.0))
     ],
     "parameter_gradient": [
         {"cell": cell, "gate_bias": bias, "hidden": 4, "length": 30, "batch": 3}
@@ -31,9 +31,9 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         for cell, bias in (("rnn", None), ("lstm", -2.0), ("lstm", 4.0), ("gru", 1.0))
     ],
     "exploding": [
-        {"length": 20, "hidden": 12, "batch": 6, "steps": 40, "gain": 2.0, "learning_rate": rate, "optimizer": "sgd"}
+        {"length": 20, "hidden": 12, "batch": 6, "steps": 40, "gain": 2.0, "learning_rate": 1.0, "optimizer": "sgd"}
         | {"evaluation_size": 10, "clip_norm": norm, "regularization": weight}
-        for rate, norm, weight in ((3.0, 0.0, 0.0), (0.05, 1.0, 0.0), (0.05, 1.0, 2.0))
+        for norm, weight in ((0.0, 0.0), (1.0, 0.0), (1.0, 2.0))
     ],
 }
 

@@ -46,7 +46,8 @@ class Exploding(Plot):
             title=f"{self.title}, {task}" if task else self.title,
             finding=finding,
             reading="Thin lines: seeds; thick: their median while all of them train. Dotted: the loss of the trivial "
-            f"baseline. A cross marks where a loss or gradient stopped being finite.{f' Shown at {shown}.' * bool(shown)}",
+            "baseline. A cross marks where a loss or gradient stopped being finite."
+            + (f" Shown at {shown}." if shown else ""),
             alternative=f"Traces of loss, gradient norm and update norm over training steps. {finding}",
             paint=partial(_paint, arms),
         )
@@ -61,7 +62,7 @@ class Exploding(Plot):
         ]
         tables = []
         for where, part in groups(rows.quantity("fraction_clipped"), ["task"]):
-            others = [name for name in rows.varying(part, besides=("task", *RULES))]
+            others = rows.varying(part, besides=("task", *RULES))
             body = [
                 [wording.setting(values) or wording.MISSING, rule, *_row(rows, own)]
                 for values, of_setting in groups(part, ["cell", *others])

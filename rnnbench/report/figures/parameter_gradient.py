@@ -59,6 +59,7 @@ def _paint(panels: list[Panel]) -> Figure:
     parameters = _parameters(panels)
     looks = style.marks(parameters)
     curves = [panel.curve(SHARE + name, DECADES_PER_NAT) for panel in panels for name in parameters]
+    curves = [curve for curve in curves if len(curve)]
     low, high = _panels.limits_in_decades(curves)
     for axes, panel in zip(grid[:, 0], panels, strict=True):
         axes.set_ylim(low, high)
