@@ -30,6 +30,8 @@ class Recipe:
     """From this fraction of the steps on the learning rate falls linearly, to 0 after the last; 1: it stays."""
     clip_norm: float = 1.0
     clip_value: float = 0.0
+    regularization: float = 0.0
+    """Weight of Pascanu's regulariser, see rnnbench/regularization.py."""
     evaluate_every: int = 100
     evaluation_size: int = 500
     stop_when_solved: bool = True
@@ -81,6 +83,7 @@ def train(
     luck: solved is what passes on fresh data as well, as many as the task asks for. Where the loss or the gradient is
     not finite its record is the last one: nothing is learned from NaN.
     """
+    network.regularization = recipe.regularization
     optimizer = optimizers.make(recipe.optimizer, network.weights, recipe.learning_rate)
     evaluation, solved = task.evaluation(evaluation_rng, recipe.evaluation_size), False
     for number in range(1, recipe.steps + 1):

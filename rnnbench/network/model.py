@@ -13,6 +13,7 @@ from rnnbench.layer import Stack, StackTrace
 from rnnbench.losses import loss_and_gradient
 from rnnbench.network.wirings import WIRINGS, run_on_own_answers
 from rnnbench.registry import lookup
+from rnnbench.regularization import add_penalty, check_applies
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Network:
     weights, gradient       flat vectors of all parameters and of the last gradient
     params, gradients       views of them by name: the stack's names, W_hy (D*H, K) and b_y (K,); the names of
                             an encoder and a decoder begin with "encoder." and "decoder."
+    regularization          weight of Pascanu's regulariser in the gradient (the loss that is returned is without it)
     stacks                  the wiring's stacks by name; `stack` is the last of them, which is read out
 
     Raises InputError for a wiring that feeds answers back through a stack that reads backwards in time.
@@ -53,6 +55,7 @@ class Network:
     ) -> None:
         self.wiring = lookup("wiring", wiring, WIRINGS)
         self.loss = loss
+        self.regularization = 0.0
         a = architecture
         if a.bidirectional and self.wiring.feeds_back:
             raise InputError(f"bidirectional is True; expected False, as {wiring} answers feed what comes after them")
@@ -114,10 +117,15 @@ class Network:
     def stack_backward(
         self, trace: StackTrace, d_h: np.ndarray | None, d_state: Arrays | None, name: str = ""
     ) -> Arrays:
-        """Write the gradient of the stack of that name and return dL/d(its initial states)."""
-        found = self.stacks[name].backward(trace, d_h, d_state, state_sequence=False, input_gradient=False)
+        """Write the gradient of the stack of that name, the regulariser's share included; return dL/d(initial states)."""
+        stack, regularized = self.stacks[name], self.regularization > 0
+        found = stack.backward(trace, d_h, d_state, state_sequence=regularized, input_gradient=False)
+        own = {parameter: self.gradients[full_name(name, parameter)] for parameter in found.params}
         for parameter, value in found.params.items():
-            self.gradients[full_name(name, parameter)][...] = value
+            own[parameter][...] = value
+        if regularized and found.state_sequence is not None:
+            check_applies(stack.cell, stack.directions)
+            add_penalty(self.regularization, trace, found.state_sequence["h"], own)
         return found.state
 
     def encode_answers(self, targets: np.ndarray) -> np.ndarray:

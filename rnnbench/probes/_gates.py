@@ -25,7 +25,8 @@ def log_gates_only(gate: np.ndarray, direction: np.ndarray) -> np.ndarray:
     m_k is the product of the gate over the last k steps, unit by unit: with the forget gate of an LSTM or the update
     gate of a GRU the path from state to state that touches no weights.
     """
-    steps = np.log(gate[:0:-1])
+    with np.errstate(divide="ignore"):  # a gate shut to 0 lets nothing pass: -inf
+        steps = np.log(gate[:0:-1])
     logs = np.concatenate([np.zeros_like(gate[:1]), np.cumsum(steps, axis=0)])
     weights = 2 * np.log(np.abs(direction))
     return 0.5 * (np.logaddexp.reduce(2 * logs + weights, axis=2) - np.logaddexp.reduce(weights, axis=1))

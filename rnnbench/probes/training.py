@@ -44,6 +44,7 @@ class TrainingParameters(InitializedParameters):
     )
     clip_norm: NonNegativeFloat = Field(default=1.0, description="largest global norm, 0 for no such clipping")
     clip_value: NonNegativeFloat = Field(default=0.0, description="largest entry, 0 for no such clipping")
+    regularization: NonNegativeFloat = Field(default=0.0, description="weight of Pascanu's regulariser, 0 for none")
     evaluate_every: PositiveInt = Field(default=100, description="training steps between evaluations")
     evaluation_size: PositiveInt = Field(default=500, description="sequences in the evaluation data")
     stop_when_solved: bool = True

@@ -31,6 +31,7 @@ class Co2Forecast(Forecasting):
     data = (MaunaLoaCo2,)
     metric_unit = "ppm"
     default_length = 52
+    confirmation_size = 0  # the held-out part is all there is
     margin = 0.05
 
     def __init__(self, length: int | None = None) -> None:

@@ -35,6 +35,7 @@ class DigitCaptions(ExamplesTask):
     metric = "exact match"
     metric_unit = "fraction exact"
     default_length = 1
+    confirmation_size = 0  # the held-out part is all there is
     length_meaning = "one input an image"
     solved_threshold = 0.95
     input_size = PIXELS

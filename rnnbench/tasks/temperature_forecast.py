@@ -28,6 +28,7 @@ class TemperatureForecast(Forecasting):
     data = (SeattleWeather,)
     metric_unit = "°C"
     default_length = 28
+    confirmation_size = 0  # the held-out part is all there is
     margin = 0.05
 
     def __init__(self, length: int | None = None) -> None:

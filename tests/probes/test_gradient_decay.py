@@ -141,31 +141,50 @@ def test_a_cell_without_a_memory_gate_has_no_gate_bias():
     assert parameters(cell="gru", gate_bias=3.0) != parameters(cell="gru", gate_bias=0.0)
 
 
-EXPECTED = [  # slope in nats a step, H = 64, adding inputs, T = 300, median over four seeds
-    ("rnn", {"gain": 0.5}, -0.705),
-    ("rnn", {"gain": 0.9}, -0.136),
-    ("rnn", {"gain": 1.0}, -0.058),
-    ("rnn", {"gain": 1.5}, 0.055),
-    ("rnn", {"initialization": "uniform"}, -0.477),
-    ("lstm", {"initialization": "uniform", "gate_bias": 0.0}, -0.459),
-    ("lstm", {"gate_bias": 0.0}, -0.294),
-    ("lstm", {"gate_bias": 1.0}, -0.040),
-    ("lstm", {"chrono": 300}, -0.005),
-    ("gru", {"initialization": "uniform", "gate_bias": 0.0}, -0.440),
-    ("gru", {"gate_bias": 0.0}, -0.296),
-    ("gru", {"gate_bias": 1.0}, -0.147),
-    ("gru", {"gate_bias": 3.0}, -0.026),
-    ("gru", {"chrono": 300}, -0.005),
+EXPECTED = [  # half-life in steps at H = 64 on adding inputs, T = 300, the median over four seeds
+    ("rnn", {"gain": 0.5}, 1.0),
+    ("rnn", {"gain": 0.9}, 5.1),
+    ("rnn", {"gain": 1.0}, 11.9),
+    ("rnn", {"initialization": "uniform"}, 1.5),
+    ("lstm", {"initialization": "uniform", "gate_bias": 0.0}, 1.5),
+    ("lstm", {"gate_bias": 0.0}, 2.4),
+    ("lstm", {"gate_bias": 1.0}, 17.5),
+    ("lstm", {"chrono": 300}, 142),
+    ("gru", {"initialization": "uniform", "gate_bias": 0.0}, 1.6),
+    ("gru", {"gate_bias": 0.0}, 2.3),
+    ("gru", {"gate_bias": 1.0}, 4.7),
+    ("gru", {"gate_bias": 3.0}, 26),
+    ("gru", {"chrono": 300}, 145),
 ]
 
 
-@pytest.mark.compiled
-@pytest.mark.parametrize(("cell", "setting", "slope"), EXPECTED, ids=str)
-def test_slopes_at_initialisation_are_those_expected(cell, setting, slope):
-    """Within 15 %, of slopes computed by another program from other random numbers."""
+def median_slope(cell, setting):
     probe, found = probes.get("gradient_decay"), []
-    for seed in range(8):
+    for seed in range(4):
         parameters = probe.Parameters(cell=cell, hidden=64, batch=8, data="adding", length=300, seed=seed, **setting)
         rows = probe.measure(parameters, Seeds(seed, probe.name))
         found += [row.value for row in rows if row.quantity == "decay_slope"]
-    assert np.median(found) == pytest.approx(slope, rel=0.15)
+    return np.median(found)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize(("cell", "setting", "half_life"), EXPECTED, ids=str)
+def test_half_lives_at_initialisation_are_those_expected(cell, setting, half_life):
+    """Within 15 % of what another program found from other random numbers."""
+    assert -math.log(2) / median_slope(cell, setting) == pytest.approx(half_life, rel=0.15)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize(
+    ("cell", "setting", "slope"),
+    [
+        ("rnn", {"gain": 1.1}, -0.032),
+        ("rnn", {"gain": 1.5}, 0.055),
+        ("lstm", {"gate_bias": 3.0}, 0.011),
+        ("lstm", {"gate_bias": 5.0}, 0.011),
+    ],
+    ids=str,
+)
+def test_slopes_near_zero_are_those_expected(cell, setting, slope):
+    """Within 0.02 nats a step: where growth and saturation nearly cancel, the size of the inputs moves the slope."""
+    assert median_slope(cell, setting) == pytest.approx(slope, abs=0.02)

@@ -14,6 +14,7 @@ import pytest
 from made_up_memory import add_memory
 from made_up_speeds import add_comparison, add_scaling, add_step_profile
 from matplotlib.figure import Figure
+from measured_rows import MEASURED
 
 from rnnbench.report import page
 from rnnbench.report.document import Document, compose
@@ -287,6 +288,7 @@ def build() -> Callable[..., Results]:
             "scaling": add_scaling,
             "comparison": add_comparison,
             "step_profile": add_step_profile,
+            **MEASURED,
         }
         adders[probe](run, **options)
         return run.results()

@@ -296,6 +296,11 @@ def test_missing_quantities_draw_nothing_and_do_not_fail(build, plot):
         "training": {"seeds": 1, "lengths": (50,)},
         "throughput": {"hidden": (32, 64), "lengths": (128,)},
         "step_profile": {"batches": (1,)},
+        "jacobian_products": {"seeds": 1},
+        "lyapunov": {"seeds": 1},
+        "parameter_gradient": {"seeds": 1},
+        "gate_activity": {"seeds": 1},
+        "exploding": {"seeds": 1},
         "comparison": {"shapes": ((20, 4, 32),), "published": False, "cells": ("lstm",), "threads": (1,)},
     }
     results = build(plot.probe, **options[plot.probe])
