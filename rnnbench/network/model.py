@@ -117,7 +117,7 @@ class Network:
     def stack_backward(
         self, trace: StackTrace, d_h: np.ndarray | None, d_state: Arrays | None, name: str = ""
     ) -> Arrays:
-        """Write the gradient of the stack of that name, the regulariser's share included; return dL/d(initial states)."""
+        """Write the gradient of the stack of that name, regulariser included; return dL/d(its initial states)."""
         stack, regularized = self.stacks[name], self.regularization > 0
         found = stack.backward(trace, d_h, d_state, state_sequence=regularized, input_gradient=False)
         own = {parameter: self.gradients[full_name(name, parameter)] for parameter in found.params}

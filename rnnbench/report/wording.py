@@ -49,7 +49,6 @@ PARAMETER_MEANINGS = {
     "learning_rate": "step size of the optimizer",
     "evaluation_size": "sequences in the evaluation data",
     "parameters": "parameters of the network, which pick the hidden size",
-    "chrono": "longest time of chrono biases",
     "decay_after": "fraction of the steps after which the learning rate falls to 0",
     "layers": "stacked layers",
     "clip_norm": "bound on the global gradient norm",
