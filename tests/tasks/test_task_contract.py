@@ -78,7 +78,8 @@ def assert_well_formed(task, batch, size, steps=None):
         assert batch.inputs.dtype == np.float32
         assert batch.inputs.shape == (*steps, task.input_size)
         assert batch.inputs.flags.c_contiguous
-    answers = (size,) if WIRINGS[task.wiring].answers_once else (task.answer_steps, size)
+    many = steps[0] if task.wiring == "many-to-many" else task.answer_steps
+    answers = (size,) if WIRINGS[task.wiring].answers_once else (many, size)
     if task.loss == "mse":
         assert batch.targets.dtype == np.float32
         assert batch.targets.shape == (*answers, task.output_size)
