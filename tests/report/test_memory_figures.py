@@ -69,7 +69,7 @@ def test_cells_that_came_equally_far_are_named_together(build):
 
 def test_unsolved_trials_are_open_triangles_at_their_budget(drawings):
     axes = drawings["steps_to_solve-adding"].figure().axes[0]
-    triangles = [line for line in lines_of(axes, "lstm") if line.get_marker() == 10]
+    triangles = [line for line in lines_of(axes, "lstm") if line.get_markerfacecolor() == "white"]
     assert [line.get_ydata().tolist() for line in triangles] == [[3000.0] * 3]
     median = next(line for line in lines_of(axes, "lstm") if line.get_linestyle() == "-")
     assert median.get_ydata() == pytest.approx([300, 600])  # 3 of 5 do not solve 200 steps: no median there

@@ -15,7 +15,7 @@ from rnnbench.report.figures._memory import Arm
 from rnnbench.report.figures.base import Drawing, Plot
 from rnnbench.report.rows import Rows
 
-_OPEN: dict[str, Any] = {"marker": 10, "markersize": 6, "markerfacecolor": "white", "linestyle": "none"}
+_OPEN: dict[str, Any] = {"marker": "^", "markersize": 7, "markerfacecolor": "white", "linestyle": "none"}
 
 
 class StepsToSolve(Plot):
@@ -68,6 +68,8 @@ def _paint(found: list[Arm]) -> Figure:
             if "steps" in unsolved:
                 axes.plot(unsolved["length"] * shift, unsolved["steps"].astype(float), color=mark.color, **_OPEN)
     _memory.length_axis(grid[0, 0], lengths)
+    lowest, highest = grid[0, 0].get_ylim()
+    grid[0, 0].set_ylim(lowest, 1.2 * highest)
     for axes in grid[:, 0]:
         style.log_ticks(axes.yaxis)
     style.names_of_axes(grid, "sequence length (steps)", "training (steps)")
