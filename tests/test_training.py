@@ -5,7 +5,7 @@ import pytest
 
 from rnnbench import tasks, training
 from rnnbench.errors import InputError
-from rnnbench.network import Architecture
+from rnnbench.network import WIRINGS, Architecture
 from rnnbench.training import Recipe, clip, evaluate, make_network, train
 
 RECIPE = Recipe(steps=6, batch=4, evaluate_every=3, evaluation_size=8, stop_when_solved=False)
@@ -110,6 +110,27 @@ def test_a_short_memory_is_learned(optimizer):
     task = tasks.get("adding")(4)
     _, steps = run(recipe, task)
     assert min(step.score for step in steps if step.score is not None) < task.baseline.value / 10
+
+
+LEARNED = {  # wiring: (task, its length, cell, units, both directions, batch, steps, a score far above its baseline)
+    "one-to-one": ("digit_images", 1, "rnn", 64, False, 32, 200, 0.85),
+    "one-to-many": ("digit_captions", 1, "gru", 64, False, 32, 200, 0.75),
+    "many-to-one": ("sequential_digits", 8, "gru", 64, False, 32, 200, 0.8),
+    "many-to-many": ("named_entities", 9, "gru", 32, True, 32, 150, 0.9),
+    "sequence-to-sequence": ("number_translation", 6, "gru", 128, False, 64, 350, 0.9),
+}
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_every_wiring_learns_its_application(wiring):
+    name, length, cell, units, both, batch, steps, score = LEARNED[wiring]
+    task = tasks.get(name)(length)
+    assert task.wiring == wiring
+    assert score > task.baseline.value + 0.2
+    recipe = Recipe(steps=steps, batch=batch, evaluate_every=steps, evaluation_size=400)
+    _, records = run(recipe, task, Architecture(cell, units, bidirectional=both))
+    assert records[-1].score > score
 
 
 def test_training_stops_when_the_task_is_solved():
