@@ -77,7 +77,7 @@ def test_ids_are_unique_and_every_reference_has_its_id(html, elements):
     references = set(re.findall(r'(?:href="|url\()#([^")]+)', html))
     described = {a["aria-describedby"] for _, a in elements.found if "aria-describedby" in a}
     assert references | described <= set(ids)
-    assert len(described) == 8
+    assert len(described) == 10
 
 
 def test_headings_step_down_one_level_at_a_time(elements):
