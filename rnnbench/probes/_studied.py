@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from rnnbench import tasks
 from rnnbench.backends.base import Arrays
@@ -24,10 +24,18 @@ class StudiedParameters(InitializedParameters):
     length: PositiveInt = Field(default=100, description="steps T")
     batch: PositiveInt = Field(default=32, description="sequences B")
     dtype: Literal["float32", "float64"] = "float64"
-    training_steps: NonNegativeInt = Field(
-        default=0, description="steps of training on the task before the measurement"
-    )
-    learning_rate: PositiveFloat = Field(default=3e-3, description="of that training, by Adam, clipped to norm 1")
+    training_steps: NonNegativeInt = Field(default=0, description="on the task, before the measurement")
+    learning_rate: PositiveFloat = Field(default=3e-3, description="of that training, by Adam")
+    clip_norm: NonNegativeFloat = Field(default=1.0, description="largest global norm in it, 0 for no such clipping")
+    clip_value: NonNegativeFloat = Field(default=0.0, description="largest entry in it, 0 for no such clipping")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_training_no_recipe(cls, values: Any) -> Any:
+        """Without training its recipe is the default, so that trials that differ by nothing are one."""
+        if values.get("training_steps"):
+            return values
+        return {name: value for name, value in values.items() if name not in ("learning_rate", "clip_norm", "clip_value")}
 
     @model_validator(mode="after")
     def _data_has_length(self) -> StudiedParameters:
@@ -55,6 +63,8 @@ def _trained(p: StudiedParameters, task: Task, seeds: Seeds) -> Arrays:
     recipe = Recipe(
         steps=p.training_steps,
         learning_rate=p.learning_rate,
+        clip_norm=p.clip_norm,
+        clip_value=p.clip_value,
         evaluate_every=p.training_steps,
         evaluation_size=1,
         stop_when_solved=False,

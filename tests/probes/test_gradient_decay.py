@@ -141,6 +141,12 @@ def test_a_cell_without_a_memory_gate_has_no_gate_bias():
     assert parameters(cell="gru", gate_bias=3.0) != parameters(cell="gru", gate_bias=0.0)
 
 
+def test_a_layer_that_is_not_trained_has_no_recipe():
+    parameters = probes.get("gradient_decay").Parameters
+    assert parameters(clip_norm=0.0, learning_rate=0.1) == parameters(clip_value=2.0)
+    assert parameters(clip_norm=0.0, training_steps=5) != parameters(clip_norm=1.0, training_steps=5)
+
+
 EXPECTED = [  # half-life in steps at H = 64 on adding inputs, T = 300, the median over four seeds
     ("rnn", {"gain": 0.5}, 1.0),
     ("rnn", {"gain": 0.9}, 5.1),

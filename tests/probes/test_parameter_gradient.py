@@ -10,7 +10,7 @@ import pytest
 from rnnbench import Layer, probes
 from rnnbench.probes._path import Path
 from rnnbench.probes.base import Seeds
-from rnnbench.probes.parameter_gradient import log_shares, parameter_shares
+from rnnbench.probes.parameter_gradient import COUNTS_FROM, log_shares, parameter_shares
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "gru_reset_before"])
@@ -52,12 +52,11 @@ def test_of_a_linear_network_a_share_is_the_state_times_the_cotangent_pulled_bac
 
 
 def test_steps_count_until_all_earlier_ones_add_less_than_a_hundredth() -> None:
-    """Shares of 1, 1/10, 1/100, ...: the rest from lag 2 on is 1/100 of the sum, from lag 3 on 1/1000."""
-    shares = 10.0 ** -np.arange(8)[:, None]
-    log_norms, remaining = log_shares(shares, np.zeros(8))
-    assert int(np.argmax(remaining < 0.01)) == 3 - int(remaining[2] < 0.01)
-    np.testing.assert_allclose(np.diff(log_norms), -math.log(10))
-    assert remaining[0] == 1
+    """Shares of 1, 1/2, 1/4, ...: what is left from lag k on is 2^-k of the sum, 1/128 from lag 7 on."""
+    log_norms, remaining = log_shares(0.5 ** np.arange(50)[:, None], np.zeros(50))
+    assert int(np.argmax(remaining < COUNTS_FROM)) == 7
+    np.testing.assert_allclose(remaining[:20], 0.5 ** np.arange(20))
+    np.testing.assert_allclose(log_norms, -math.log(2) * np.arange(1, 51))
     assert remaining[-1] == 0
 
 
