@@ -35,7 +35,9 @@ class StudiedParameters(InitializedParameters):
         """Without training its recipe is the default, so that trials that differ by nothing are one."""
         if values.get("training_steps"):
             return values
-        return {name: value for name, value in values.items() if name not in ("learning_rate", "clip_norm", "clip_value")}
+        return {
+            name: value for name, value in values.items() if name not in ("learning_rate", "clip_norm", "clip_value")
+        }
 
     @model_validator(mode="after")
     def _data_has_length(self) -> StudiedParameters:
