@@ -62,7 +62,7 @@ class Step(NamedTuple):
     confirmation: float | None = None
     """Of fresh data, drawn because the score says that the task is solved."""
     solved: bool = False
-    """Both scores say so, or the one where the task's data cannot be drawn afresh."""
+    """Both scores say so; where the task's data cannot be drawn afresh, the score of the last step."""
 
 
 def make_network(architecture: Architecture, task: Task, rng: np.random.Generator) -> Network:
@@ -80,8 +80,10 @@ def train(
     """Train, and yield a record of every step. Ends early once the task is solved, if the recipe says so.
 
     The evaluation data are drawn once, so that scores differ by the network alone. Among many scores one may pass by
-    luck: solved is what passes on fresh data as well, as many as the task asks for. Where the loss or the gradient is
-    not finite its record is the last one: nothing is learned from NaN.
+    luck: solved is what passes on fresh data as well, as many as the task asks for. Where there are none, every score
+    is of the same held-out data, and stopping at the first that passes would let them choose the network: such
+    training never ends early, and the score of its last step alone decides. Where the loss or the gradient is not
+    finite its record is the last one: nothing is learned from NaN.
     """
     network.regularization = recipe.regularization
     optimizer = optimizers.make(recipe.optimizer, network.weights, recipe.learning_rate)
@@ -100,7 +102,7 @@ def train(
             yield Step(number, loss, norm, clipped, None)
             continue
         score, confirmation = evaluate(network, task, evaluation), None
-        passed = task.solved(score)
+        passed = task.solved(score) and (task.confirmation_size > 0 or number == recipe.steps)
         if passed and task.confirmation_size and not solved:
             confirmation = evaluate(network, task, task.evaluation(evaluation_rng, task.confirmation_size))
             passed = task.solved(confirmation)

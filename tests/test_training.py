@@ -65,14 +65,20 @@ def test_solved_is_what_holds_on_fresh_data(holds):
     assert [step.solved for step in scored] == ([True] if holds else [False, False])
 
 
-def test_data_that_cannot_be_drawn_afresh_are_not_confirmed():
-    class Everything(tasks.get("adding")):
+@pytest.mark.parametrize("stop", [True, False])
+@pytest.mark.parametrize("scores", [[0.0, 1.0], [1.0, 0.0]], ids=["passes, then fails", "fails, then passes"])
+def test_of_data_that_cannot_be_drawn_afresh_the_last_score_decides(scores, stop):
+    class Fixed(tasks.get("adding")):
         confirmation_size = 0
-        solved_threshold = 1e9
 
-    _, steps = run(task=Everything(10))
+        def score(self, outputs, batch):
+            return next(given)
+
+    given = iter(scores)
+    _, steps = run(dataclasses.replace(RECIPE, stop_when_solved=stop), Fixed(10))
+    assert [step.score for step in steps] == [None, None, scores[0], None, None, scores[1]]
     assert [step.confirmation for step in steps] == [None] * 6
-    assert [step.solved for step in steps] == [False, False, True] * 2
+    assert [step.solved for step in steps] == [False] * 5 + [scores[1] == 0.0]
 
 
 def test_the_learning_rate_falls_after_the_given_fraction_of_the_steps():

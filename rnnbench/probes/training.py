@@ -47,7 +47,7 @@ class TrainingParameters(InitializedParameters):
     regularization: NonNegativeFloat = Field(default=0.0, description="weight of Pascanu's regulariser, 0 for none")
     evaluate_every: PositiveInt = Field(default=100, description="training steps between evaluations")
     evaluation_size: PositiveInt = Field(default=500, description="sequences in the evaluation data")
-    stop_when_solved: bool = True
+    stop_when_solved: bool = Field(default=True, description="where the task draws fresh data to confirm it")
 
     @model_validator(mode="before")
     @classmethod
@@ -109,7 +109,7 @@ class Training(Probe):
         yield Measurement("solved_threshold", task.solved_threshold, task.metric_unit)
         yield Measurement("score_higher_is_better", float(task.higher_is_better), "1")
         stride = max(1, p.steps // RECORDED_STEPS)
-        clipped, score, solved_at = 0, math.nan, math.nan
+        clipped, score, solved, solved_at = 0, math.nan, False, math.nan
         streams = seeds.generator("training data"), seeds.generator("evaluation data")
         for step in train(network, task, recipe, *streams):
             clipped += step.clipped
@@ -122,14 +122,15 @@ class Training(Probe):
                 yield Measurement("evaluation_score", score, task.metric_unit, step.number)
                 if step.confirmation is not None:
                     yield Measurement("confirmation_score", step.confirmation, task.metric_unit, step.number)
-                if step.solved and math.isnan(solved_at):
-                    solved_at = step.number
+                if step.solved and not solved:
+                    solved = True
+                    solved_at = step.number if task.confirmation_size else math.nan  # the last step is no discovery
             if not finite:
                 told = "" if step.score is None else f", score {step.score:g}"
                 raise Diverged(f"loss {step.loss:g}, gradient norm {step.gradient_norm:g}{told} at step {step.number}")
         yield Measurement("fraction_clipped", clipped / step.number, "1")
         yield Measurement("final_score", score, task.metric_unit)
-        yield Measurement("solved", float(not math.isnan(solved_at)), "1")
+        yield Measurement("solved", float(solved), "1")
         yield Measurement("steps_to_solve", solved_at, "step")
         if task.alphabet and not p.bidirectional:  # which would have read what it is to write
             yield from _written_text(network, task, seeds)
@@ -139,6 +140,7 @@ def _written_text(network: Network, task: Task, seeds: Seeds) -> Iterator[Measur
     """Yield the beginning of a held-out text and how the network goes on with it, a code point a row."""
     prompt = task.evaluation(seeds.generator("prompt"), 1).inputs[:PROMPT]
     written = network.write(prompt, WRITTEN, seeds.generator("written text"), TEMPERATURE)
+    yield Measurement("text_temperature", TEMPERATURE, "1")
     for name, tokens in (("prompt_character", prompt), ("written_character", written)):
         for place, token in enumerate(tokens[:, 0]):
             yield Measurement(name, ord(task.alphabet[token]), "code point", place)

@@ -95,7 +95,7 @@ def _row(rows: Rows, published: Comparison, wide: pd.DataFrame) -> list[str]:
     own = wide[(wide["task"] == published.task) & wide["cell"].isin(list(published.scores))]
     own = own[own[published.quantity].notna()]
     if "chrono" in own and own["chrono"].isna().any():
-        own = own[own["chrono"].isna()]  # none of the published ones has chrono biases
+        own = own[own["chrono"].isna()]  # as in published.toml, where no network has chrono biases
     if own.empty:
         return []
     length = _nearest(own["length"], published.length)

@@ -39,7 +39,10 @@ def _table(rows: Rows, task: str, written: pd.DataFrame) -> Table:
         first = min(part["key"].unique(), key=lambda key: natural_order(_seed(part, key)))
         body.append([*setting_cells(values), _text(prompts, first), _text(part, first)])
     caption = f"What trained networks write{f', {task}' if task else ''}: the first seed, one draw."
-    note = f"Each character is drawn from the network's own probabilities and fed back. {LINE_END}: end of a line."
+    temperatures = rows.quantity("text_temperature")
+    at = wording.span(temperatures["value"].unique()) if len(temperatures) else "not recorded"
+    note = f"Each character is drawn from the network's probabilities at temperature {at} (below 1 keeps to what is "
+    note += f"likely) and fed back. {LINE_END}: end of a line."
     return Table(caption, columns, body, note)
 
 
