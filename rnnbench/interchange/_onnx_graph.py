@@ -132,11 +132,8 @@ class Graph:
         graph = helper.make_graph(
             nodes,
             "part",
-            [
-                helper.make_tensor_value_info(k, helper.np_dtype_to_tensor_dtype(v.dtype), None)
-                for k, v in known.items()
-            ],
-            [helper.make_tensor_value_info(name, self.onnx.TensorProto.UNDEFINED, None)],
+            [helper.make_tensor_value_info(each, UNDEFINED, None) for each in known],
+            [helper.make_tensor_value_info(name, UNDEFINED, None)],
             [tensor for value, tensor in self.initializers.items() if value in values],
         )
         part = helper.make_model(graph, opset_imports=self.model.opset_import, ir_version=self.model.ir_version)

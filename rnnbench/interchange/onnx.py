@@ -1,6 +1,6 @@
 """Networks of the ONNX operators RNN, LSTM and GRU as a Layer or Stack, and the way back.
 
-What each operator computes and how its weights lie is in _onnx_nodes.py; what a Stack can be of a graph is here.
+What each operator computes and how its weights lie is in onnx_nodes.py; what a Stack can be of a graph is here.
 Source: the ONNX operator specification, RNN, LSTM and GRU, opset 22 and before.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from rnnbench.backends.base import Arrays, Backend
 from rnnbench.errors import InputError
 from rnnbench.interchange._onnx_graph import LAYOUT, MOVES, Graph, import_onnx, label, load
-from rnnbench.interchange._onnx_nodes import OPERATORS, RecurrentNode, is_recurrent, written_weights
+from rnnbench.interchange.onnx_nodes import OPERATORS, RecurrentNode, is_recurrent, written_weights
 from rnnbench.layer import Layer, Stack
 
 OPSET, IR_VERSION = 14, 8
@@ -41,7 +41,7 @@ def from_onnx(model: Any, backend: str | Backend = "cpu", *, recurrent_only: boo
     graph = Graph(load(model))
     nodes = [RecurrentNode(graph, node) for node in graph.nodes if is_recurrent(node)]
     if not nodes:
-        found = sorted({node.op_type for node in graph.nodes})
+        found = sorted({".".join(filter(None, (node.domain, node.op_type))) for node in graph.nodes})
         raise InputError(f"the graph has no RNN, LSTM or GRU; it has {', '.join(found) or 'no node at all'}")
     _check_alike(nodes)
     if not recurrent_only:

@@ -123,6 +123,7 @@ class _Run:
         reused = len(self.trials) - len(todo)
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         provenance = describe_run(command, source, self.folder.path)
+        self.folder.write_files(self.sweep.files)
         write_text(self.folder.sweep, self.sweep.to_toml())
         write_text(self.folder.keys, "".join(f"{trial.key}\n" for trial in self.trials))
         if todo or before is None:

@@ -20,6 +20,7 @@ from rnnbench.backends.threads import available_cores, use_threads
 from rnnbench.probes.base import Diverged, Measurement, Seeds
 from rnnbench.sweeps import plugins
 from rnnbench.sweeps.memory import PeakMemory
+from rnnbench.sweeps.own_files import OwnFile
 
 SCHEMA_VERSION = 1
 """Version of everything that is stored: a change of the rows' or the folder's layout raises it."""
@@ -48,12 +49,14 @@ class Trial:
     """A probe and its parameters, all of them, as plain JSON values.
 
     Two trials are the same when their keys are; `timeout_s` and `exclusive` say how to run, not what it is.
+    `files` are a user's own, of which it needs a cell or task.
     """
 
     probe: str
     parameters: dict[str, Any]
     exclusive: bool = False
     timeout_s: float | None = None
+    files: tuple[OwnFile, ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -64,6 +67,8 @@ class Trial:
             "parameters": self.parameters,
             "measurement_source_hash": measurement_source_hash(),
         }
+        if self.files:
+            parts["files"] = sorted(file.digest for file in self.files)
         return hashlib.sha256(canonical(parts).encode()).hexdigest()[:16]
 
     @property
@@ -99,6 +104,8 @@ def perform(trial: Trial) -> Outcome:
     """
     outcome = Outcome(trial.key, "ok", started_at=datetime.now(UTC).isoformat(timespec="milliseconds"))
     try:
+        for file in trial.files:
+            file.register()
         probe = plugins.get(trial.probe)
         parameters = probe.Parameters.model_validate_json(canonical(trial.parameters))
         seeds = Seeds(trial.parameters["seed"], trial.identity)

@@ -89,6 +89,8 @@ class RecurrentNode:
         self.inputs = dict(zip(INPUTS, [*node.input, *[""] * 7], strict=False))
         self.attributes = attributes(node)
         self.direction = self.attributes.get("direction", "forward")
+        if self.direction not in DIRECTIONS:
+            raise InputError(f"{self.label}: direction is {self.direction}; expected one of {', '.join(DIRECTIONS)}")
         self.directions = DIRECTIONS[self.direction]
         self._refuse()
         self.cell = self._cell()
