@@ -84,7 +84,7 @@ def test_the_cells_run_in_every_probe(cell: str, backend: str, name: str) -> Non
 def test_a_comparison_says_that_a_library_lacks_the_cell() -> None:
     probe = probes.get("comparison")
     parameters = probe.Parameters(cell="minimal_gated_unit", implementation="torch", hidden=4, length=3, batch=2)
-    with pytest.raises(rnnbench.InputError, match="minimal_gated_unit|not installed"):
+    with pytest.raises(rnnbench.InputError, match=r"minimal_gated_unit|not installed"):
         list(probe.measure(parameters, Seeds(0, "a trial")))
 
 

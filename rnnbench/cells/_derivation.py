@@ -21,7 +21,7 @@ from rnnbench.errors import InputError
 HALF = sympy.Rational(1, 2)
 
 
-class tanh(sympy.Function):  # noqa: N801  (named as in the text that is written)
+class tanh(sympy.Function):
     """The hyperbolic tangent, whose slope is told by its value."""
 
     def fdiff(self, argindex: int = 1) -> Any:
@@ -29,7 +29,7 @@ class tanh(sympy.Function):  # noqa: N801  (named as in the text that is written
         return 1 - self**2
 
 
-class sigmoid(sympy.Function):  # noqa: N801
+class sigmoid(sympy.Function):
     """The logistic function, whose slope is told by its value."""
 
     def fdiff(self, argindex: int = 1) -> Any:
@@ -175,10 +175,7 @@ def _saved_names(saved: Sequence[Any], gates: dict[Any, str]) -> Iterable[str]:
     """Yield the gate's name for a gate's value, and other names for what is none."""
     counts: dict[str, int] = {}
     for each in saved:
-        if each in gates:
-            name = f"{gates[each]}_preactivation"
-        else:
-            name = gates.get(each.args[0], type(each).__name__)
+        name = f"{gates[each]}_preactivation" if each in gates else gates.get(each.args[0], type(each).__name__)
         counts[name] = counts.get(name, 0) + 1
         yield name if counts[name] == 1 else f"{name}_{counts[name]}"
 
@@ -193,10 +190,10 @@ def _function(template: str, results: Sequence[Any], **names: Any) -> Callable:
         for result in results
     ]
     source = template.format("".join(f"    {name} = {_text(value)}\n" for name, value in assigned), *written)
-    space = {"tanh": arithmetic.tanh, "sigmoid": arithmetic.sigmoid, "where": arithmetic.where, "__name__": __name__}
-    space |= names
+    language = {each.__name__: each for each in (arithmetic.tanh, arithmetic.sigmoid, arithmetic.where)}
+    space: dict[str, Any] = {**language, **names, "__name__": __name__}
     exec(source, space)
-    function: Callable = space[re.match(r"def (\w+)", source)[1]]  # type: ignore[index]
+    function: Callable = space[source.removeprefix("def ").partition("(")[0]]
     function.__doc__ = source
     return function
 
@@ -225,7 +222,8 @@ def _text(e: Any) -> str:
 
 def _product_text(e: Any) -> str:
     """Return a product or whole power as products and one division."""
-    above, below = [], []
+    above: list[str] = []
+    below: list[str] = []
     for factor in sympy.Mul.make_args(e):
         base, exponent = factor.as_base_exp()
         if not exponent.is_Integer:

@@ -56,7 +56,12 @@ def graph(workload: Workload, arrays: Arrays) -> bytes:
     weights = written_weights(workload.cell, arrays)
     activations = [*operator.activations]
     node = helper.make_node(
-        operator.name, ["x", *weights], ["h"], hidden_size=workload.hidden, activations=activations, **operator.attributes
+        operator.name,
+        ["x", *weights],
+        ["h"],
+        hidden_size=workload.hidden,
+        activations=activations,
+        **operator.attributes,
     )
     x_shape = workload.length, workload.batch, workload.features
     h_shape = workload.length, 1, workload.batch, workload.hidden

@@ -242,9 +242,7 @@ def _check_alike(levels: Sequence[Sequence[Direction]]) -> None:
     first = levels[0][0]
     for level in levels:
         if len(level) != len(levels[0]):
-            raise InputError(
-                f"{first.label}, {level[0].label}: one is Bidirectional; in a Stack all are, or none"
-            )
+            raise InputError(f"{first.label}, {level[0].label}: one is Bidirectional; in a Stack all are, or none")
         if level is not levels[-1] and not level[0].config.get("return_sequences"):
             raise InputError(f"{level[0].label}: return_sequences is False; a Stack's next layer reads every step")
         for each in level:

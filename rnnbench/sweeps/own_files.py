@@ -60,7 +60,7 @@ class OwnFile:
                 tasks.register(kind)
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from error
-        return frozenset(each.name for each in (*own_cells, *own_tasks))
+        return frozenset([cell.name for cell in own_cells] + [kind.name for kind in own_tasks])
 
 
 def _is_new(cell: Cell) -> bool:

@@ -166,7 +166,11 @@ def test_an_installed_cell_is_found_by_its_entry_point(tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("module", "target", "message"),
     [
-        (MODULE.replace("FACTOR", "2.0"), "own_package:OWN", "cell 'own_rnn': the gradient by the z of hidden is off by"),
+        (
+            MODULE.replace("FACTOR", "2.0"),
+            "own_package:OWN",
+            "cell 'own_rnn': the gradient by the z of hidden is off by",
+        ),
         (MODULE, "own_package:forward", r"entry point own = own_package:forward: expected a Cell"),
         ("1 / 0", "own_package:OWN", r"entry point own = own_package:OWN: ZeroDivisionError: division by zero"),
     ],

@@ -29,8 +29,6 @@ CASES: dict[str, tuple[str, dict[str, Any], bool, bool]] = {
 """PyTorch's module, its options, whether initial states are inputs, whether the sizes of axes are free."""
 WRITERS = {"traced": False, "exported": True}
 NAMES = [(case, writer) for case in CASES for writer in WRITERS if (CASES[case][0], writer) != ("RNN", "exported")]
-    (case, writer) for case in CASES for writer in WRITERS if not (CASES[case][0] == "RNN" and writer == "exported")
-]
 
 
 def make(case: str, writer: str) -> dict[str, np.ndarray]:

@@ -203,9 +203,7 @@ def test_shapes_are_errors_of_their_own() -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_the_file_is_what_the_script_makes(case: str) -> None:
     os.environ.setdefault("KERAS_BACKEND", "torch")
-    pytest.importorskip(
-        "keras", reason="Keras, which makes the file, is not installed", exc_type=ImportError
-    )
+    pytest.importorskip("keras", reason="Keras, which makes the file, is not installed", exc_type=ImportError)
     found, expected = make(case), golden(case)
     assert found.keys() == expected.keys()
     found.pop("layers")

@@ -77,7 +77,7 @@ def test_to_onnx_writes_what_the_layer_computes(cell: str, shape: str, with_stat
     assert largest_error(found, flat(source, inputs(), states)) <= 1e-12
 
 
-@pytest.mark.parametrize(("state", "lengths"), itertools.product([False, True], repeat=2))
+@pytest.mark.parametrize(("state", "lengths"), [*itertools.product([False, True], repeat=2)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("cell", OPERATORS)

@@ -78,5 +78,5 @@ def test_an_unrolled_network_has_nothing_to_read() -> None:
                 h = self.cell(x[step], h)
             return h
 
-    with pytest.raises(InputError, match="the graph has no RNN, LSTM or GRU; it has .*Tanh"):
+    with pytest.raises(InputError, match=r"the graph has no RNN, LSTM or GRU; it has .*Tanh"):
         rnnbench.from_onnx(exported(Unrolled(), torch.zeros(STEPS, BATCH, 3)))
