@@ -51,6 +51,8 @@ class Cell:
     """(d_operand, previous state, saved) -> (operand, what it adds to d_z, what it adds to d_previous state)."""
     memory_gate: str | None = None
     """The gate that keeps memory when its bias is large and positive."""
+    write_gate: str | None = None
+    """The gate that lets new things into memory, where that is another one."""
 
     def __post_init__(self) -> None:
         """Derive what is left out; InputError without SymPy, or for a forward function that it cannot follow."""

@@ -20,7 +20,7 @@ from pydantic import Field, PositiveInt
 
 from rnnbench.backends.compile_events import Compilations
 from rnnbench.backends.threads import use_threads
-from rnnbench.implementations.timing import Sampler, settle
+from rnnbench.implementations.timing import Sampler
 from rnnbench.layer import Layer
 from rnnbench.probes._parameters import LayerParameters
 from rnnbench.probes._threads import Threads, threads_to_use
@@ -83,6 +83,7 @@ class Throughput(Probe):
         yield Measurement("fraction_of_gemm", flop_rate / product_rate, "1")
         yield Measurement("compile_time", compile_time, "s")
         yield Measurement("discarded_samples", samplers[0].discarded, "1")
+        yield Measurement("unsettled_samples", sum(sampler.unsettled for sampler in samplers), "1")
 
 
 def alternating_times(samplers: Sequence[Sampler], repeats: int) -> np.ndarray:
@@ -92,5 +93,5 @@ def alternating_times(samplers: Sequence[Sampler], repeats: int) -> np.ndarray:
 
 def _settled(sampler: Sampler) -> float:
     seconds = sampler.sample()
-    settle()
+    sampler.rest()
     return seconds
