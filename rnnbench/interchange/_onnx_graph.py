@@ -42,14 +42,16 @@ def load(model: Any) -> Any:
     try:
         if isinstance(model, str | os.PathLike):
             source = os.fspath(model)
-            model = onnx.load(source)
+            model = onnx.load(source, format="protobuf")  # whatever the name ends with
         elif isinstance(model, bytes):
             model = onnx.load_from_string(model)
         if not isinstance(model, onnx.ModelProto):
             raise InputError(f"{type(model).__name__} is not an ONNX model; expected a path, bytes or onnx.ModelProto")
         _refuse_external(onnx, model)
         onnx.checker.check_model(model)
-    except (DecodeError, onnx.checker.ValidationError) as error:
+    except InputError:
+        raise
+    except (DecodeError, onnx.checker.ValidationError, ValueError) as error:  # ValueError: more than 2 GiB
         raise InputError(f"{source}: not a valid ONNX model: {str(error).strip().splitlines()[0]}") from None
     except OSError as error:
         raise InputError(f"{source}: cannot be read: {error.strerror or error}") from None
@@ -59,7 +61,8 @@ def load(model: Any) -> Any:
 
 
 def _refuse_external(onnx: Any, model: Any) -> None:
-    for tensor in model.graph.initializer:
+    stored = [attribute.t for node in model.graph.node for attribute in node.attribute if attribute.HasField("t")]
+    for tensor in (*model.graph.initializer, *stored):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             where = {entry.key: entry.value for entry in tensor.external_data}.get("location", "a file")
             raise InputError(
@@ -94,6 +97,7 @@ class Graph:
         graph = model.graph
         self.nodes = list(graph.node)
         self.initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self.sparse = {tensor.values.name for tensor in graph.sparse_initializer}
         self.producer = {name: node for node in self.nodes for name in node.output if name}
         self.inputs = [value.name for value in graph.input if value.name not in self.initializers]
         self.outputs = [value.name for value in graph.output]
@@ -108,9 +112,9 @@ class Graph:
         for source in node.input if node.op_type == "Concat" else node.input[:1]:
             yield from self.roots(source, through)
 
-    def origin(self, name: str) -> str:
-        """Return how messages call where a value comes from."""
-        return label(self.producer[name]) if name in self.producer else f"'{name}'"
+    def origin(self, *names: str) -> str:
+        """Return how messages call where values come from."""
+        return ", ".join(label(self.producer[name]) if name in self.producer else f"'{name}'" for name in names)
 
     def needed(self, name: str, known: Iterable[str] = ()) -> tuple[list[Any], set[str]]:
         """Return the nodes that compute `name` from the known values, in order, and all values that they read."""
@@ -148,13 +152,16 @@ class Graph:
     def _constant(self, name: str) -> np.ndarray | None:
         if name in self.initializers:
             return np.asarray(self.onnx.numpy_helper.to_array(self.initializers[name]))
-        nodes, values = self.needed(name)
-        if values & set(self.inputs) or any(node.op_type.startswith("Random") for node in nodes):
+        if self.depends_on_inputs(name) or any(node.op_type.startswith("Random") for node in self.needed(name)[0]):
             return None
         try:
             return self.evaluate(name, {})
         except Exception:  # an operator that the reference evaluator lacks
             return None
+
+    def depends_on_inputs(self, name: str) -> bool:
+        """Tell whether a value is an input of the graph, or computed from one."""
+        return not self.needed(name)[1].isdisjoint(self.inputs)
 
     def is_zero(self, name: str) -> bool:
         """Tell whether all numbers of a value are 0 whatever its shape."""

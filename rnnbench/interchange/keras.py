@@ -121,11 +121,11 @@ def _layers(source: Any, recurrent_only: bool) -> Sequence[Any]:
 def _check_chain(model: Any, layers: Sequence[Any], recurrent_only: bool) -> None:
     """Raise InputError unless each layer reads the one before and nothing else, and the first the model's input."""
     try:
-        if not recurrent_only and layers[0].input is not model.inputs[0]:
+        if not recurrent_only and any(each is not model.inputs[0] for each in _inputs(layers[0])):
             raise InputError(f"{_label(layers[0])} does not read the model's input; expected a chain of layers")
         for before, layer in pairwise(layers):
             output = before.output[0] if isinstance(before.output, list | tuple) else before.output
-            if layer.input is not output:
+            if [each for each in _inputs(layer) if each is not output]:
                 raise InputError(
                     f"{_label(layer)} does not read the output of {_label(before)} alone; expected a chain of layers "
                     "without branches or initial states from elsewhere"
@@ -135,6 +135,12 @@ def _check_chain(model: Any, layers: Sequence[Any], recurrent_only: bool) -> Non
             f"{_label(model)} does not say how its layers are connected, as it is not built or a subclass of Model; "
             "give its recurrent layers as a list, in their order"
         ) from error
+
+
+def _inputs(layer: Any) -> list[Any]:
+    """Return what a layer of a model reads, but for masks, which Keras 3 counts among its inputs."""
+    found = layer.input if isinstance(layer.input, list | tuple) else [layer.input]
+    return [each for each in found if str(getattr(each, "dtype", "")) != "bool"]
 
 
 def _level(layer: Any, recurrent_only: bool) -> list[Direction]:

@@ -35,20 +35,21 @@ def from_onnx(model: Any, backend: str | Backend = "cpu", *, recurrent_only: boo
 
     Raises InputError, which names the node and what it has, for direction "reverse" alone, peepholes, clip, coupled
     gates (input_forget), activations that no cell has, initial states that are neither zeros nor inputs, lengths that
-    are no input, weights that depend on inputs or are neither float32 nor float64, and anything else in the graph that
+    are no input, weights that depend on inputs, are quantised or are neither float32 nor float64, and anything else in the graph that
     a Stack cannot be.
     """
     graph = Graph(load(model))
     nodes = [RecurrentNode(graph, node) for node in graph.nodes if is_recurrent(node)]
     if not nodes:
         found = sorted({".".join(filter(None, (node.domain, node.op_type))) for node in graph.nodes})
-        raise InputError(f"the graph has no RNN, LSTM or GRU; it has {', '.join(found) or 'no node at all'}")
+        hint = ", quantised; expected weights in float32 or float64" if any("Quant" in each for each in found) else ""
+        raise InputError(f"the graph has no RNN, LSTM or GRU; it has {', '.join(found) or 'no node at all'}{hint}")
     _check_alike(nodes)
     if not recurrent_only:
         _check_ends(graph, nodes)
     for node in nodes:
         _check_state(graph, node, recurrent_only)
-    _check_lengths(graph, nodes)
+    _check_lengths(graph, nodes, recurrent_only)
     for k, node in enumerate(nodes):
         _check_reads(graph, nodes[:k], node)
     first = nodes[0]
@@ -101,15 +102,19 @@ def _check_state(graph: Graph, node: RecurrentNode, recurrent_only: bool) -> Non
                 )
 
 
-def _check_lengths(graph: Graph, nodes: Sequence[RecurrentNode]) -> None:
-    """Raise InputError unless all nodes take the same lengths, which are an input of the graph, or none do."""
+def _check_lengths(graph: Graph, nodes: Sequence[RecurrentNode], recurrent_only: bool) -> None:
+    """Raise InputError unless all nodes take the same lengths, those of an input of the graph, or none do.
+
+    What is left out may also compute them from inputs, as an embedding's mask does.
+    """
     lengths = [set(graph.roots(node.inputs["sequence_lens"])) for node in nodes]
     for node, roots in zip(nodes, lengths, strict=True):
         if roots != lengths[0]:
             raise InputError(f"{nodes[0].label} and {node.label} differ in sequence_lens; a Stack's layers share them")
-        if not roots <= {"", *graph.inputs}:
+        others = sorted(roots - {"", *graph.inputs})
+        if any(not recurrent_only or graph.constant(root) is not None for root in others):
             raise InputError(
-                f"{node.label}: sequence_lens is of {graph.origin(*roots)}; expected an input of the graph, "
+                f"{node.label}: sequence_lens is of {graph.origin(*others)}; expected an input of the graph, "
                 "for lengths are what forward is given"
             )
 

@@ -99,6 +99,11 @@ class RecurrentNode:
         self.dtype = str(w.dtype)
         width = len(OPERATORS[self.cell].order) * self.hidden_size
         b = self._weights("B") if self.inputs["B"] else np.zeros((self.directions, 2 * width), w.dtype)
+        if self.attributes.get("hidden_size", self.hidden_size) != self.hidden_size:
+            said = self.attributes["hidden_size"]
+            raise ShapeError(f"{self.label}: hidden_size is {said}, and R has shape {r.shape}; expected (D, G*H, H)")
+        if len({array.dtype for array in (w, r, b)}) > 1:
+            raise InputError(f"{self.label}: W is {w.dtype}, R {r.dtype}, B {b.dtype}; expected one dtype")
         expected = {"W": (width, self.input_size), "R": (width, self.hidden_size), "B": (2 * width,)}
         for (name, shape), array in zip(expected.items(), (w, r, b), strict=True):
             if array.shape != (self.directions, *shape):
@@ -113,8 +118,11 @@ class RecurrentNode:
     def _refuse(self) -> None:
         """Raise InputError for what no cell and no Stack has."""
         clip = self.attributes.get("clip")
-        if clip is not None and clip < np.finfo(np.float32).max:
+        if clip is not None and not clip >= np.finfo(np.float32).max:
             raise InputError(f"{self.label}: clip is {clip:g}; no cell clips its pre-activations")
+        for name in ("input_forget", "layout", "linear_before_reset"):
+            if self.attributes.get(name, 0) not in (0, 1):
+                raise InputError(f"{self.label}: {name} is {self.attributes[name]}; expected 0 or 1")
         if self.attributes.get("input_forget", 0):
             raise InputError(f"{self.label}: input_forget is 1; no cell couples its input and forget gates")
         if self.inputs["P"] and not self.graph.is_zero(self.inputs["P"]):
@@ -135,13 +143,18 @@ class RecurrentNode:
                 continue
             if all(self.attributes.get(key, 0) == value for key, value in each.attributes.items()):
                 return name
-        known = " or ".join(dict.fromkeys(f"({', '.join(each.activations)})" for each in kinds.values()))
-        raise InputError(f"{self.label}: activations are ({', '.join(named)}); expected {known} in each direction")
+        sides = [each.activations * self.directions for each in kinds.values()]
+        known = " or ".join(dict.fromkeys(f"({', '.join(side)})" for side in sides))
+        raise InputError(f"{self.label}: activations are ({', '.join(named)}); expected {known}")
 
     def _weights(self, name: str) -> np.ndarray:
+        if self.inputs[name] in self.graph.sparse:
+            raise InputError(f"{self.label}: {name} is a sparse tensor; expected a dense one")
         array = self.graph.constant(self.inputs[name])
         if array is None:
-            raise InputError(f"{self.label}: {name} is computed from inputs; expected numbers stored in the model")
+            value = self.inputs[name]
+            how = "from inputs" if self.graph.depends_on_inputs(value) else f"by {self.graph.origin(value)}"
+            raise InputError(f"{self.label}: {name} is computed {how}; expected numbers stored in the model")
         if array.dtype not in (np.float32, np.float64):
             raise InputError(f"{self.label}: {name} is {array.dtype}; expected float32 or float64")
         if array.ndim != (2 if name == "B" else 3):

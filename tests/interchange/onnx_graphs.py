@@ -98,3 +98,15 @@ def one_node(operator: str, **attributes: Any) -> Any:
     y = draft.recur(operator, "x", "node", **attributes)
     draft.gives(draft.merge(y, "h"))
     return draft.model()
+
+
+def dequantised(opset: int) -> Any:
+    """Return an LSTM whose W is stored in 8 bits."""
+    draft = Draft(dtype="float32")
+    draft.gives(draft.squeeze(draft.recur("LSTM", "x", "node"), "h"))
+    w = onnx.numpy_helper.to_array(draft.tensors.pop("node_W"))
+    scale = np.float32(np.abs(w).max() / 127)
+    stored = [draft.holds("stored", np.round(w / scale).astype(np.int8)), draft.holds("scale", np.array([scale]))]
+    draft.tensors["scale"].ClearField("dims")
+    draft.nodes.insert(0, helper.make_node("DequantizeLinear", stored, ["node_W"], "node_W"))
+    return draft.model(opset)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx_graphs import FEATURES, HIDDEN, Draft, evaluate, one_node, onnx
+from onnx_graphs import FEATURES, HIDDEN, Draft, dequantised, evaluate, one_node, onnx
 from oracles.problems import largest_error
 
 import rnnbench
@@ -199,6 +199,28 @@ def test_every_form_of_stored_weights_is_read(form: Any) -> None:
     model = one_node("GRU")
     found = rnnbench.from_onnx(model.SerializeToString() if form is bytes else form(model))
     assert largest_error(found.params, plain.params) == 0
+
+
+def test_weights_in_8_bits_are_the_numbers_they_stand_for() -> None:
+    model = dequantised(opset=21)
+    ours, x = rnnbench.from_onnx(model, "reference"), inputs().astype(np.float32)
+    assert largest_error({"h": ours.forward(x).h}, {"h": evaluate(model, x=x)[0]}) <= 1e-5
+
+
+@pytest.mark.parametrize("opset", [1, 3, 7, 14, 22])
+def test_every_opset_is_read(opset: int) -> None:
+    """GRU is of opsets 1, 3 (the two resets), 7, 14 (layout) and 22 (bfloat16)."""
+    draft = Draft()
+    draft.gives(draft.recur("GRU", "x", "node"), 4)
+    found = rnnbench.from_onnx(draft.model(opset))
+    assert largest_error(found.params, rnnbench.from_onnx(one_node("GRU")).params) == 0
+
+
+def test_hidden_size_may_be_left_out() -> None:
+    model = one_node("LSTM")
+    node = model.graph.node[0]
+    node.attribute.remove(next(each for each in node.attribute if each.name == "hidden_size"))
+    assert largest_error(rnnbench.from_onnx(model).params, rnnbench.from_onnx(one_node("LSTM")).params) == 0
 
 
 def test_a_path_is_read_with_its_external_weights(tmp_path: Path) -> None:

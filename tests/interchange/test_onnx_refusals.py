@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from onnx_graphs import FEATURES, HIDDEN, Draft, one_node, onnx
+from onnx_graphs import FEATURES, HIDDEN, Draft, dequantised, one_node, onnx
 
 import rnnbench
 from rnnbench.errors import InputError
@@ -45,6 +46,72 @@ def constant_lengths() -> Any:
     lengths = draft.holds("lengths", np.array([2, 3], np.int32))
     draft.gives(draft.recur("RNN", "x", "node", more=(lengths,)), 4)
     return draft.model()
+
+
+def lengths_in_part() -> Any:
+    draft = Draft()
+    some = draft.takes("some", ("A",), onnx.TensorProto.INT32)
+    lengths = draft.add("Concat", [some, draft.holds("rest", np.array([2], np.int32))], "lengths", axis=0)
+    draft.gives(draft.recur("RNN", "x", "node", more=(lengths,)), 4)
+    return draft.model()
+
+
+def masked() -> Any:
+    """Lengths counted by the graph."""
+    draft = Draft()
+    mask = draft.takes("mask", ("B", "T"), onnx.TensorProto.INT32)
+    lengths = draft.add("ReduceSum", [mask, draft.holds("last", np.array([1]))], "counted", keepdims=0)
+    draft.gives(draft.recur("RNN", "x", "node", more=(lengths,)), 4)
+    return draft.model()
+
+
+def other_hidden_size() -> Any:
+    model = one_node("LSTM")
+    [said] = [attribute for attribute in model.graph.node[0].attribute if attribute.name == "hidden_size"]
+    said.i = 7
+    return model
+
+
+def taken_out(model: Any, name: str) -> Any:
+    """Return a stored tensor that the model no longer has."""
+    [tensor] = [each for each in model.graph.initializer if each.name == name]
+    model.graph.initializer.remove(tensor)
+    return tensor
+
+
+def two_dtypes() -> Any:
+    model = one_node("GRU")
+    b = onnx.numpy_helper.to_array(taken_out(model, "node_B")).astype(np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(b, "node_B"))
+    return model
+
+
+def sparse() -> Any:
+    model = one_node("RNN")
+    w = onnx.numpy_helper.to_array(taken_out(model, "node_W"))
+    places = onnx.numpy_helper.from_array(np.arange(w.size), "places")
+    values = onnx.numpy_helper.from_array(w.ravel(), "node_W")
+    model.graph.sparse_initializer.append(onnx.helper.make_sparse_tensor(values, places, list(w.shape)))
+    return model
+
+
+def external_constant() -> Any:
+    """The weights of a Constant node in a file beside a model that came as bytes."""
+    model = one_node("RNN")
+    w = taken_out(model, "node_W")
+    onnx.external_data_helper.set_external_data(w, "weights.bin")
+    w.ClearField("raw_data")
+    model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["node_W"], value=w))
+    return model.SerializeToString()
+
+
+def quantised() -> Any:
+    """As quantize_dynamic of ONNX Runtime writes an LSTM."""
+    model = without_recurrence()
+    node = model.graph.node[0]
+    node.op_type, node.domain = "DynamicQuantizeLSTM", "com.microsoft"
+    model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    return model
 
 
 def learned_state() -> Any:
@@ -148,10 +215,26 @@ REFUSED = {
         lambda: one_node("RNN", direction="reverse"),
         "RNN 'node': direction is reverse; a Layer runs forward",
     ),
+    "clip of 0": (lambda: one_node("GRU", clip=0.0), "GRU 'node': clip is 0; no cell clips"),
+    "clip of nan": (lambda: one_node("GRU", clip=float("nan")), "GRU 'node': clip is nan; no cell clips"),
+    "layout": (lambda: one_node("GRU", layout=2), "GRU 'node': layout is 2; expected 0 or 1"),
+    "reset": (
+        lambda: one_node("GRU", linear_before_reset=2),
+        "GRU 'node': linear_before_reset is 2; expected 0 or 1",
+    ),
+    "hidden size": (other_hidden_size, "LSTM 'node': hidden_size is 7, and R has shape (1, 16, 4); expected (D, G*H"),
+    "two dtypes": (two_dtypes, "GRU 'node': W is float64, R float64, B float32; expected one dtype"),
+    "sparse": (sparse, "RNN 'node': W is a sparse tensor; expected a dense one"),
+    "external constant": (external_constant, "the weights 'node_W' are in weights.bin, beside the model; expected the"),
+    "quantised": (quantised, "it has com.microsoft.DynamicQuantizeLSTM, quantised; expected weights in float32 or"),
+    "quantised weights": (  # in an opset whose DequantizeLinear onnx's evaluator does not have
+        lambda: dequantised(opset=17),
+        "LSTM 'node': W is computed by DequantizeLinear 'node_W'; expected numbers stored in the model",
+    ),
     "no direction": (lambda: one_node("RNN", direction="up"), "RNN 'node': direction is up; expected one of forward"),
     "rnn activation": (
         lambda: one_node("RNN", activations=["Affine"]),
-        "RNN 'node': activations are (Affine); expected (Tanh) or (Relu) in each direction",
+        "RNN 'node': activations are (Affine); expected (Tanh) or (Relu)",
     ),
     "lstm activations": (
         lambda: one_node("LSTM", activations=["HardSigmoid", "Tanh", "Tanh"]),
@@ -163,12 +246,18 @@ REFUSED = {
     ),
     "activations by direction": (
         lambda: one_node("RNN", direction="bidirectional", activations=["Tanh", "Relu"]),
-        "activations are (Tanh, Relu); expected (Tanh) or (Relu) in each direction",
+        "activations are (Tanh, Relu); expected (Tanh, Tanh) or (Relu, Relu)",
     ),
     "weights from an input": (weights_from_an_input, "RNN 'node': W is computed from inputs"),
     "half precision": (half_precision, "RNN 'node': W is float16; expected float32 or float64"),
-    "shape": (wrong_shape, "LSTM 'node': W has shape (1, 16, 3); expected (1, 20, 3)"),
+    "shape": (wrong_shape, "LSTM 'node': hidden_size is 4, and R has shape (1, 16, 5); expected (D, G*H, H)"),
     "constant lengths": (constant_lengths, "RNN 'node': sequence_lens is of 'lengths'; expected an input"),
+    "lengths in part": (lengths_in_part, "RNN 'node': sequence_lens is of 'rest'; expected an input"),
+    "lengths counted": (masked, "RNN 'node': sequence_lens is of ReduceSum 'counted'; expected an input"),
+    "activations of one direction": (
+        lambda: one_node("GRU", direction="bidirectional", activations=["Sigmoid", "Tanh"]),
+        "activations are (Sigmoid, Tanh); expected (Sigmoid, Tanh, Sigmoid, Tanh)",
+    ),
     "lengths of one": (lengths_of_one, "RNN 'first' and RNN 'second' differ in sequence_lens"),
     "learned state": (learned_state, "GRU 'node': initial_h is of 'start'; expected zeros or an input"),
     "computed state": (computed_state, "GRU 'node': initial_h is of Tanh 'squashed'; expected zeros or an input"),
@@ -206,6 +295,18 @@ def test_refused_by_name(case: str) -> None:
         rnnbench.from_onnx(make())
 
 
+@pytest.mark.parametrize("name", ["model.json", "model.onnxtxt", "model.textproto", "model.onnx", "model.png"])
+def test_a_file_of_another_format_is_refused_whatever_its_name(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("neither this nor that")
+    with pytest.raises(InputError, match=re.escape(f"{name}: not a valid ONNX model: ")):
+        rnnbench.from_onnx(tmp_path / name)
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        rnnbench.from_onnx(tmp_path)
+
+
 @pytest.mark.parametrize("case", ["learned state", "encoder and decoder", "constant lengths", "residual", "clip"])
 def test_recurrent_only_changes_nothing_about_them(case: str) -> None:
     make, message = REFUSED[case]
@@ -213,5 +314,6 @@ def test_recurrent_only_changes_nothing_about_them(case: str) -> None:
         rnnbench.from_onnx(make(), recurrent_only=True)
 
 
-def test_recurrent_only_leaves_a_computed_initial_state_to_forward() -> None:
+def test_recurrent_only_leaves_computed_states_and_lengths_to_forward() -> None:
     assert rnnbench.from_onnx(computed_state(), recurrent_only=True).cell.name == "gru_reset_before"
+    assert rnnbench.from_onnx(masked(), recurrent_only=True).cell.name == "rnn"
