@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,22 +14,26 @@ import pytest
 from oracles import equations
 from oracles.equations import Arrays, gate_matrices, logistic
 from oracles.problems import flat_gradients, flat_trace, largest_error, layer_for, problem, run
+from pydantic import ValidationError
 
 import rnnbench
-from rnnbench import cells, probes, tasks
+from rnnbench import cells, implementations, probes, tasks
 from rnnbench.probes.base import Seeds
 from rnnbench.sweeps import spec
 
 pytest.importorskip("sympy", reason="SymPy, which derives the example's second cell, is not installed")
 
 SWEEP = Path(__file__).parents[1] / "experiments" / "own_cell.toml"
+CODE = [SWEEP.with_suffix("")]
 OWN = ("minimal_gated_unit", "coupled_lstm")
 SMALL = {
     "hidden": 5, "length": 24, "batch": 3, "steps": 4, "repeats": 3, "data": "adding", "task": "flip_flop",
-    "evaluate_every": 2, "evaluation_size": 5,
+    "evaluate_every": 2, "evaluation_size": 5, "burn_in": 5,
 }  # fmt: skip
 """Sizes for parameters of these names, whichever a probe has."""
-PROBES = [name for name, probe in probes.entries().items() if "cell" in probe.Parameters.model_fields]
+FIELDS = {name: probe.Parameters.model_fields for name, probe in probes.entries().items()}
+PROBES = [name for name, fields in FIELDS.items() if "cell" in fields and "implementation" not in fields]
+"""All but `comparison`, whose other libraries have no such cell, and `null`, which has no cell."""
 BACKENDS = ["reference", pytest.param("cpu", marks=pytest.mark.compiled)]
 
 
@@ -36,7 +42,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register what the sweep's files have, and forget it after the test."""
     monkeypatch.setattr(cells, "_registered", {})
     monkeypatch.setattr(tasks, "_registered", {})
-    spec.load(SWEEP)
+    spec.load(SWEEP, code=CODE)
 
 
 def minimal_gated_unit_step(params: Arrays, x: np.ndarray, state: Arrays) -> Arrays:
@@ -71,27 +77,24 @@ def test_the_cells_equal_their_oracles(cell: str, backend: str, monkeypatch: pyt
 @pytest.mark.parametrize("cell", OWN)
 def test_the_cells_run_in_every_probe(cell: str, backend: str, name: str) -> None:
     probe = probes.get(name)
-    fields = probe.Parameters.model_fields
-    if "implementation" in fields:
-        pytest.skip("compares with other libraries, which do not have the cell")
-    given: dict[str, Any] = {field: value for field, value in SMALL.items() if field in fields}
+    given: dict[str, Any] = {field: value for field, value in SMALL.items() if field in FIELDS[name]}
     parameters = probe.Parameters(cell=cell, backend=backend, **given)
     found = list(probe.measure(parameters, Seeds(0, "a trial")))
     assert found
     assert any(math.isfinite(row.value) for row in found)
 
 
-def test_a_comparison_says_that_a_library_lacks_the_cell() -> None:
-    probe = probes.get("comparison")
-    parameters = probe.Parameters(cell="minimal_gated_unit", implementation="torch", hidden=4, length=3, batch=2)
-    with pytest.raises(rnnbench.InputError, match=r"minimal_gated_unit|not installed"):
-        list(probe.measure(parameters, Seeds(0, "a trial")))
+@pytest.mark.parametrize("implementation", implementations.entries())
+def test_a_comparison_says_that_a_library_lacks_the_cell(implementation: str) -> None:
+    with pytest.raises(ValidationError, match=f"{implementation} has no cell 'minimal_gated_unit' here; expected one"):
+        probes.get("comparison").Parameters(cell="minimal_gated_unit", implementation=implementation)
 
 
 @pytest.mark.compiled
 def test_the_sweep_runs(tmp_path: Path) -> None:
     small = ["hidden=6", "batch=3", "steps=4", "evaluate_every=2", "seed=0", "repeats=3", "sweep.0.fixed.length=30"]
-    results = rnnbench.run(SWEEP, out=tmp_path, jobs=1, set=[*small, "sweep.2.fixed.length=10"], progress=False)
+    small.append("sweep.2.fixed.length=10")
+    results = rnnbench.run(SWEEP, tmp_path, 1, small, progress=False, code=CODE)
     assert list(results.trials["status"]) == ["ok"] * 9, results.trials["reason"].to_list()
     assert set(results.trials["cell"]) == {*OWN, "gru"}
     assert (results.path / "files" / "coupled_lstm.py").exists()
@@ -140,3 +143,13 @@ def test_the_files_come_by_entry_points_as_well(tmp_path: Path, monkeypatch: pyt
         monkeypatch.undo()
         for package in (cells, tasks):
             package._installed.cache_clear()
+
+
+@pytest.mark.compiled
+def test_the_script_times_what_computes_the_same() -> None:
+    """A cell of rnnbench, its text in a file of one's own, and its forward function alone."""
+    path = SWEEP.with_suffix("") / "speed.py"
+    speed = runpy.run_path(str(path))
+    [*_, forward, both] = speed["table"](["gru_reset_before"], [(2, 2, 3)], rounds=3, threads=1).splitlines()
+    for line, direction in ((forward, "forward"), (both, r"forward \+ backward")):
+        assert re.fullmatch(rf"\| gru_reset_before \| 2×2×3 \| {direction}( \| \S+ \(\S+ to \S+\)){{2}} \|", line)

@@ -35,8 +35,8 @@ def from_onnx(model: Any, backend: str | Backend = "cpu", *, recurrent_only: boo
 
     Raises InputError, which names the node and what it has, for direction "reverse" alone, peepholes, clip, coupled
     gates (input_forget), activations that no cell has, initial states that are neither zeros nor inputs, lengths that
-    are no input, weights that depend on inputs, are quantised or are neither float32 nor float64, and anything else in the graph that
-    a Stack cannot be.
+    are no input, weights that depend on inputs, are quantised or are neither float32 nor float64, and anything else in
+    the graph that a Stack cannot be.
     """
     graph = Graph(load(model))
     nodes = [RecurrentNode(graph, node) for node in graph.nodes if is_recurrent(node)]

@@ -1,18 +1,20 @@
 """Files of a user's own that a sweep names: their cells and tasks, checked, and known by name where trials run.
 
     files = ["own_cell/minimal_gated_unit.py"]     # beside name and title; paths start from the sweep file's folder
+    rnnbench run sweep.toml --code own_cell        # the command line allows the folder, or each file
 
-Naming a file in a sweep runs it, here and on every worker: a sweep file from elsewhere is a program from elsewhere. A
-file must stand alone, for its text is what travels: with trials to workers, which may be on other machines, and into
-the folder of results. Each trial's key hashes the files whose names it uses.
+A sweep is data: that it names a file runs nothing. Only files that the command line names as well are run, here and on
+every worker. A file must stand alone, for its text is what travels: with trials to workers, which may be on other
+machines, and into the folder of results. Each trial's key hashes the files whose names it uses.
 """
 
 from __future__ import annotations
 
 import hashlib
 import linecache
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -96,11 +98,19 @@ def _line(error: Exception, shown: str) -> int | str:
     return line
 
 
-def read(paths: Sequence[str], folder: Path) -> tuple[OwnFile, ...]:
-    """Return the files at paths below a folder; InputError for one that is not there, and for two of a name."""
+def read(source: str, paths: Sequence[str], folder: Path, code: Iterable[str | Path]) -> tuple[OwnFile, ...]:
+    """Return the files at paths below a folder, none of them run yet.
+
+    source   the sweep that names them
+    code     what may be run: the files themselves, or folders that they lie in, wherever links lead
+
+    InputError for a file that may not be run, is not there or is not Python, for two of a name, and for code that has
+    none of the files.
+    """
+    places = [folder / path for path in paths]
+    _check_allowed(source, places, [Path(each) for each in code])
     found: dict[str, OwnFile] = {}
-    for path in paths:
-        place = folder / path
+    for place in places:
         try:
             file = OwnFile(place.name, place.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
@@ -111,3 +121,21 @@ def read(paths: Sequence[str], folder: Path) -> tuple[OwnFile, ...]:
         if found.setdefault(file.name, file) != file:
             raise InputError(f"{place}: another file of the sweep is called {file.name}; expected names that differ")
     return tuple(found.values())
+
+
+def _check_allowed(source: str, places: Sequence[Path], code: Sequence[Path]) -> None:
+    """Raise InputError for places that no code allows, and for code that allows none."""
+    refused = [str(place) for place in places if not any(_is_within(place, each) for each in code)]
+    if refused:
+        options = " ".join(f"--code {shlex.quote(place)}" for place in refused)
+        raise InputError(
+            f"{source}: files would run {', '.join(refused)}. A sweep runs only what the command line names as well: "
+            f"if you trust it, add {options}, or the folder"
+        )
+    for each in code:
+        if not any(_is_within(place, each) for place in places):
+            raise InputError(f"--code {each}: {source} names no file there; expected one of its files, or their folder")
+
+
+def _is_within(place: Path, allowed: Path) -> bool:
+    return place.resolve().is_relative_to(allowed.resolve())

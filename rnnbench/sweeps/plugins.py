@@ -5,7 +5,7 @@ A package adds a probe in its pyproject.toml:
     [project.entry-points."rnnbench.probes"]
     my_probe = "my_package.my_module:MyProbe"
 
-A sweep file names a probe that is installed; cells and tasks can come from files that it names, too (own_files.py).
+A sweep file names a probe that is installed; cells and tasks can come from files, too (own_files.py).
 The keys of trials hash the kernels, not the code of installed packages: after an edit there, repeat with `--fresh`.
 """
 

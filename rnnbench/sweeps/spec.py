@@ -1,7 +1,7 @@
 """A sweep file: axes that become trials, every value checked before anything runs.
 
 name = "gradient-decay"           # the folder under results/
-files = ["my_cell.py"]            # optional: cells and tasks of your own; this runs the file, see own_files.py
+files = ["my_cell.py"]            # optional: cells and tasks of your own, run if `--code` names them, see own_files.py
 
 [[sweep]]
 probe = "gradient_decay"
@@ -108,10 +108,16 @@ class Sweep:
         return toml.dumps(self.data)
 
 
-def load(sweep: str | Path | Mapping[str, Any], assignments: Iterable[str] = (), full: bool = False) -> Sweep:
+def load(
+    sweep: str | Path | Mapping[str, Any],
+    assignments: Iterable[str] = (),
+    full: bool = False,
+    code: Iterable[str | Path] = (),
+) -> Sweep:
     """Read a sweep from a file or a mapping, with `key=value` overrides, and expand it into trials.
 
-    `full` applies the file's own overrides, its table [full], before the others.
+    `full` applies the file's own overrides, its table [full], before the others. `code` are the files, or their
+    folders, that the sweep may run; see own_files.py.
 
     InputError names file, dotted key, value and what was expected; it tells of all mistakes at once.
     """
@@ -124,7 +130,7 @@ def load(sweep: str | Path | Mapping[str, Any], assignments: Iterable[str] = (),
     except ValidationError as error:
         problems.add_validation(error, _file_keys)
         raise problems.error() from None
-    files = {file: file.register() for file in own_files.read(checked.files, folder)}
+    files = {file: file.register() for file in own_files.read(source, checked.files, folder, code)}
     expansions = [_Expansion(f"sweep.{i}", section, problems) for i, section in enumerate(checked.sweep)]
     problems.raise_any()
     _check_size(source, expansions)
