@@ -24,7 +24,8 @@ def check(cell: Cell) -> None:
     """
     _check_names(cell)
     rng = np.random.default_rng(0)
-    z = rng.uniform(0.01, 3, (len(cell.preactivations), POINTS)) * rng.choice([-1, 1], POINTS)
+    shape = len(cell.preactivations), POINTS
+    z = rng.uniform(0.01, 3, shape) * rng.choice([-1, 1], shape)
     state, d_state = rng.standard_normal((2, len(cell.states), POINTS))
     d_operand = rng.standard_normal(POINTS)
     found = _backward(cell, z, state, d_state, d_operand)
@@ -53,7 +54,8 @@ def _check_names(cell: Cell) -> None:
     late = tuple(gates[g] for g in cell.recurrent_gates[len(gates) - len(cell.late) :])
     _expect(cell, "late", cell.late == late, f"expected the last gates, {late}")
     _expect(cell, "operand_element", bool(cell.late) == bool(cell.operand_element), "expected one with late gates")
-    _expect(cell, "memory_gate", cell.memory_gate in (None, *gates), f"expected one of {gates}")
+    for name in ("memory_gate", "write_gate"):
+        _expect(cell, name, getattr(cell, name) in (None, *gates), f"expected one of {gates}")
 
 
 def _expect(cell: Cell, name: str, holds: bool, expectation: str) -> None:

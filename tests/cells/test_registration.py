@@ -107,6 +107,7 @@ def failing(d_state: Scalars, state: Scalars, previous: Scalars, saved: Scalars)
         ({"states": ("s",)}, r"'leaky': states is \('s',\); expected 'h' first"),
         ({"gates": ("a", "a")}, r"gates is \('a', 'a'\); expected names that differ"),
         ({"memory_gate": "forget"}, r"memory_gate is 'forget'; expected one of \('hidden',\)"),
+        ({"write_gate": "input"}, r"write_gate is 'input'; expected one of \('hidden',\)"),
         ({"separate": ("hidden",)}, r"separate_bias is ''; expected a name with such gates"),
         ({"separate": ("other",), "separate_bias": "b"}, r"separate is \('other',\); expected gates of"),
         ({"late": ("hidden",)}, r"operand_element is None; expected one with late gates"),
