@@ -21,15 +21,32 @@ _HOMES = {
     "Layer": "rnnbench.layer",
     "Results": "rnnbench.sweeps.store",
     "Stack": "rnnbench.layer",
+    "from_keras": "rnnbench.interchange.keras",
+    "from_onnx": "rnnbench.interchange.onnx",
     "from_torch": "rnnbench.interchange.torch",
     "run": "rnnbench.sweeps.engine",
+    "to_onnx": "rnnbench.interchange.onnx",
     "to_torch": "rnnbench.interchange.torch",
 }
 
-__all__ = ["InputError", "Layer", "Results", "Stack", "__version__", "from_torch", "run", "to_torch"]
+__all__ = [
+    "InputError",
+    "Layer",
+    "Results",
+    "Stack",
+    "__version__",
+    "from_keras",
+    "from_onnx",
+    "from_torch",
+    "run",
+    "to_onnx",
+    "to_torch",
+]
 
 if TYPE_CHECKING:
     from rnnbench.errors import InputError
+    from rnnbench.interchange.keras import from_keras
+    from rnnbench.interchange.onnx import from_onnx, to_onnx
     from rnnbench.interchange.torch import from_torch, to_torch
     from rnnbench.layer import Layer, Stack
     from rnnbench.sweeps.engine import run

@@ -63,6 +63,7 @@ RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A folder of re
         "rnnbench run experiments/quickstart.toml --set sweep.0.fixed.batch=8",
         "rnnbench run my_sweep.toml --out runs --jobs 4 --timeout 600",
         "rnnbench run my_sweep.toml --scheduler tcp://10.0.0.5:8786",
+        "rnnbench run experiments/own_cell.toml --code experiments/own_cell",
     )
 )
 def run(
@@ -93,6 +94,13 @@ def run(
     full: Annotated[
         bool, typer.Option("--full", help="Run the sweep at its full size, as its table [full] says, after its cost.")
     ] = False,
+    code: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="A Python file that the sweep names, or a folder of them: run it for its cells and tasks. Repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Run what a sweep has not run yet, store every trial, and write the report.
 
@@ -101,7 +109,7 @@ def run(
     """
     from rnnbench.sweeps import engine
 
-    summary = engine.execute(sweep, out, jobs, set_ or (), timeout, fresh, scheduler, full=full)
+    summary = engine.execute(sweep, out, jobs, set_ or (), timeout, fresh, scheduler, full=full, code=code or ())
     counts = f"{summary.ok} ok, {summary.failed} failed"
     typer.echo(counts + (f", {summary.reused} finished before" if summary.reused else ""))
     from rnnbench import report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from importlib.metadata import entry_points
 from types import ModuleType
 from typing import TypeVar
 
@@ -36,6 +37,18 @@ def subclasses(package: str, kind: type[T]) -> dict[str, type[T]]:
         and value.__module__ == module.__name__
         and not value.__name__.startswith("_")
     }
+
+
+def installed(group: str) -> dict[str, object]:
+    """Return what installed packages add through an entry point group, by where it says so; InputError if it fails."""
+    found = {}
+    for entry in entry_points(group=group):
+        where = f"entry point {entry.name} = {entry.value}"
+        try:
+            found[where] = entry.load()
+        except Exception as error:
+            raise InputError(f"{where}: {type(error).__name__}: {error}") from error
+    return found
 
 
 def lookup(kind: str, name: str, entries: dict[str, T]) -> T:

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rnnbench.arithmetic import Scalar
+from rnnbench.errors import InputError
 
 Scalars = tuple[Scalar, ...]
+BackwardElement = Callable[[Scalars, Scalars, Scalars, Scalars], tuple[Scalars, Scalars]]
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ class Cell:
     """The gates in the order of the weights' columns."""
     forward_element: Callable[[Scalars, Scalars], tuple[Scalars, Scalars]]
     """(z, state) -> (next state, saved)."""
-    backward_element: Callable[[Scalars, Scalars, Scalars, Scalars], tuple[Scalars, Scalars]]
-    """(d_state, state, previous state, saved) -> (d_z, d_previous state by all paths but the matrix product)."""
+    backward_element: BackwardElement = None  # type: ignore[assignment]
+    """(d_state, state, previous state, saved) -> (d_z, d_previous state by all paths but the matrix product).
+    Left out, it is derived from forward_element by SymPy, once, and with it `saved` and what the operand needs."""
     states: tuple[str, ...] = ("h",)
     """The states; the first is the one that the recurrent product and the next layer see."""
     saved: tuple[str, ...] = ()
@@ -50,6 +53,21 @@ class Cell:
     """The gate that keeps memory when its bias is large and positive."""
     write_gate: str | None = None
     """The gate that lets new things into memory, where that is another one."""
+
+    def __post_init__(self) -> None:
+        """Derive what is left out; InputError without SymPy, or for a forward function that it cannot follow."""
+        if self.backward_element is not None:
+            return
+        try:
+            from rnnbench.cells._derivation import derive
+        except ImportError as error:
+            raise InputError(
+                f"cell '{self.name}' has no backward_element, and SymPy, which would derive it, is not installed; "
+                "python -m pip install '.[derive]' in a clone of rnnbench"
+            ) from error
+        derived = derive(self.name, self.preactivations, self.states, self.forward_element, self.operand_element)
+        for name, value in derived._asdict().items():
+            object.__setattr__(self, name, value)
 
     def __hash__(self) -> int:
         """Cells are looked up at every call; their names tell them apart well enough for that."""

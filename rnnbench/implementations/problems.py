@@ -8,6 +8,7 @@ from rnnbench import cells, tasks
 from rnnbench.backends.base import Arrays
 from rnnbench.implementations.base import Workload
 from rnnbench.initialization import initialize
+from rnnbench.interchange.biases import unfolded
 
 TASK = "adding"
 """What a training step is taken on."""
@@ -63,10 +64,4 @@ def two_biases(cell: str, params: Arrays) -> tuple[np.ndarray, np.ndarray]:
 
     All is in the first, but for gates whose two products are not added: their recurrent bias is in the second.
     """
-    known = cells.get(cell)
-    recurrent = np.zeros_like(params["b_h"])
-    if known.separate:
-        hidden = len(params["W_hh"])
-        apart = np.repeat([gate in known.separate for gate in known.gates], hidden)
-        recurrent[apart] = params[known.separate_bias]
-    return params["b_h"], recurrent
+    return unfolded(cells.get(cell), params)

@@ -14,6 +14,7 @@ import numpy as np
 from rnnbench.backends.base import Arrays, Backend
 from rnnbench.cells.base import Cell
 from rnnbench.errors import InputError
+from rnnbench.interchange.biases import folded, unfolded
 from rnnbench.layer import Layer, Stack
 
 CELLS = {"RNN_TANH": "rnn", "RNN_RELU": "rnn_relu", "LSTM": "lstm", "GRU": "gru"}
@@ -101,24 +102,14 @@ def _read(module: Any, suffix: str, cell: Cell) -> Arrays:
     bias, recurrent = (
         (array("bias_ih"), array("bias_hh")) if module.bias else np.zeros((2, width), params["W_hh"].dtype)
     )
-    if not cell.separate:
-        return params | {"b_h": bias + recurrent}
-    apart = _separate_columns(cell, module.hidden_size)
-    return params | {"b_h": bias + np.where(apart, 0, recurrent), cell.separate_bias: recurrent[apart]}
+    return params | folded(cell, bias, recurrent)
 
 
 def _written(layer: Layer) -> Arrays:
-    params = layer.params
-    recurrent = np.zeros_like(params["b_h"])
-    if layer.cell.separate:
-        recurrent[_separate_columns(layer.cell, layer.hidden_size)] = params[layer.cell.separate_bias]
+    bias, recurrent = unfolded(layer.cell, layer.params)
     return {
-        "weight_ih": params["W_xh"].T.copy(),
-        "weight_hh": params["W_hh"].T.copy(),
-        "bias_ih": params["b_h"],
+        "weight_ih": layer.params["W_xh"].T.copy(),
+        "weight_hh": layer.params["W_hh"].T.copy(),
+        "bias_ih": bias,
         "bias_hh": recurrent,
     }
-
-
-def _separate_columns(cell: Cell, hidden: int) -> np.ndarray:
-    return np.repeat([gate in cell.separate for gate in cell.gates], hidden)

@@ -85,7 +85,7 @@ def compose(run: Results) -> Document:
         unfinished=tables.unfinished_table(run.trials),
         provenance=provenance.tables(run.trials, run.provenance),
         command=str(run.provenance.get("command") or ""),
-        again=_commands(Path(run.path)),
+        again=_commands(Path(run.path), run.sweep),
         warnings=list(_warnings(run, git)),
     )
 
@@ -165,7 +165,11 @@ def _package_git(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
     return provenance.get("package_git") or {}
 
 
-def _commands(path: Path) -> list[str]:
-    """Return what to type beside the run's folder; a run goes to a folder of its name under --out."""
+def _commands(path: Path, sweep: Mapping[str, Any]) -> list[str]:
+    """Return what to type beside the run's folder; a run goes to a folder of its name under --out.
+
+    Files of a user's own lie in one folder there, and run if the command line names it.
+    """
     name = shlex.quote(path.name)
-    return [f"rnnbench run {name}/sweep.toml --out again"]
+    code = "".join(f" --code {name}/{folder}" for folder in {Path(file).parent.name for file in sweep.get("files", ())})
+    return [f"rnnbench run {name}/sweep.toml --out again{code}"]

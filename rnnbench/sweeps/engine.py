@@ -46,6 +46,7 @@ def run(
     scheduler: str | None = None,
     progress: bool | Reporter | None = None,
     full: bool = False,
+    code: Sequence[str | Path] = (),
 ) -> Results:
     """Run a sweep and return its results; arguments as for `execute`.
 
@@ -53,7 +54,7 @@ def run(
 
     >>> results = rnnbench.run("experiments/quickstart.toml", set=["hidden=[16, 32]"])   # doctest: +SKIP
     """
-    return Results.load(execute(sweep, out, jobs, set, timeout, fresh, scheduler, progress, full).path)
+    return Results.load(execute(sweep, out, jobs, set, timeout, fresh, scheduler, progress, full, code).path)
 
 
 def execute(
@@ -66,6 +67,7 @@ def execute(
     scheduler: str | None = None,
     progress: bool | Reporter | None = None,
     full: bool = False,
+    code: Sequence[str | Path] = (),
 ) -> Summary:
     """Run what a sweep has not run yet, store every trial, and return the counts.
 
@@ -78,13 +80,14 @@ def execute(
     scheduler    the address of a running Dask scheduler; its workers need rnnbench and one thread each
     progress     False for none, or an object with the methods of `Reporter`
     full         the sweep at its full size: with the overrides of its table [full]
+    code         Python files that the sweep names and may run, for their cells and tasks; or the folders they are in
 
     InputError if the input is wrong, StorageError if results cannot be written. KeyboardInterrupt ends the
     run between two files: what is finished stays, and the next call runs the rest.
     """
     refuse_to_nest()
     _check_arguments(jobs, timeout, scheduler)
-    resolved = spec.load(sweep, assignments, full)
+    resolved = spec.load(sweep, assignments, full, code)
     folder = RunFolder(Path(out or DEFAULT_FOLDER) / resolved.name)
     trials = [t if timeout is None else replace(t, timeout_s=timeout) for t in resolved.trials]
     with folder.locked():
@@ -126,6 +129,7 @@ class _Run:
         reused = len(self.trials) - len(todo)
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         provenance = describe_run(command, source, self.folder.path)
+        self.folder.write_files(self.sweep.files)
         write_text(self.folder.sweep, self.sweep.to_toml())
         write_text(self.folder.keys, "".join(f"{trial.key}\n" for trial in self.trials))
         if todo or before is None:

@@ -2,6 +2,7 @@
 
     sweep.toml        the sweep in full, loadable again      provenance.json   what it ran on, and with what
     trials.txt        the keys the sweep names, in order     trials/KEY.parquet    one file a trial
+    files/NAME.py     a user's own files, as the sweep had them
 
 Files of trials that the sweep no longer names, or whose kernels have changed since, stay in trials/ until
 someone deletes them; they are no part of the results, which are exactly the keys in trials.txt.
@@ -12,11 +13,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from rnnbench.errors import InputError
+from rnnbench.sweeps import own_files
+from rnnbench.sweeps.own_files import OwnFile
 from rnnbench.sweeps.trial import SCHEMA_VERSION
 
 
@@ -33,7 +36,8 @@ class RunFolder:
         self.sweep = self.path / "sweep.toml"
         self.provenance = self.path / "provenance.json"
         self.keys = self.path / "trials.txt"
-        self._ours = {".lock", self.trials.name, self.sweep.name, self.keys.name}
+        self.files = self.path / own_files.FOLDER
+        self._ours = {".lock", self.files.name, self.trials.name, self.sweep.name, self.keys.name}
 
     def trial(self, key: str) -> Path:
         """Return the path of one trial's file."""
@@ -76,6 +80,17 @@ class RunFolder:
         except OSError as error:
             raise StorageError(f"cannot create {self.trials}: {error.strerror}") from None
         return before
+
+    def write_files(self, files: Iterable[OwnFile]) -> None:
+        """Write a user's own files, in the place of those of an earlier run."""
+        kept = list(files)
+        if kept:
+            self.files.mkdir(exist_ok=True)
+        for path in self.files.glob("*.py"):
+            if path.name not in {file.name for file in kept}:
+                path.unlink()
+        for file in kept:
+            write_text(self.files / file.name, file.text)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -5,14 +5,13 @@ A package adds a probe in its pyproject.toml:
     [project.entry-points."rnnbench.probes"]
     my_probe = "my_package.my_module:MyProbe"
 
-A sweep file is data: it can name a probe that is installed, never a module to import. The keys of trials hash
-the kernels, not the code of probes: after an edit there, repeat the trials with `--fresh`.
+A sweep file names a probe that is installed; cells and tasks can come from files, too (own_files.py).
+The keys of trials hash the kernels, not the code of installed packages: after an edit there, repeat with `--fresh`.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import entry_points
 
 from rnnbench import probes, registry
 from rnnbench.errors import InputError
@@ -25,10 +24,9 @@ GROUP = "rnnbench.probes"
 def _installed() -> dict[str, Probe]:
     """Load the probes of other packages; InputError for one that is no probe."""
     found: dict[str, Probe] = {}
-    for entry in entry_points(group=GROUP):
-        kind = entry.load()
+    for where, kind in registry.installed(GROUP).items():
         if not (isinstance(kind, type) and issubclass(kind, Probe)):
-            raise InputError(f"entry point {entry.name} = {entry.value}: expected a subclass of {Probe.__name__}")
+            raise InputError(f"{where}: expected a subclass of {Probe.__name__}")
         found[kind.name] = kind()
     return found
 

@@ -1,6 +1,7 @@
 """A sweep file: axes that become trials, every value checked before anything runs.
 
 name = "gradient-decay"           # the folder under results/
+files = ["my_cell.py"]            # optional: cells and tasks of your own, run if `--code` names them, see own_files.py
 
 [[sweep]]
 probe = "gradient_decay"
@@ -36,8 +37,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from rnnbench.errors import InputError, unknown_name
 from rnnbench.probes.base import Probe
-from rnnbench.sweeps import overrides, plugins, toml
+from rnnbench.sweeps import overrides, own_files, plugins, toml
 from rnnbench.sweeps.overrides import TABLES
+from rnnbench.sweeps.own_files import OwnFile
 from rnnbench.sweeps.problems import Location, Problems, expectation
 from rnnbench.sweeps.trial import Trial
 
@@ -76,6 +78,7 @@ class SweepFile(_Checked):
     cost: str = ""
     """What a run takes, said before it starts."""
     full: Full | None = None
+    files: list[str] = []
     sweep: list[Section] = Field(min_length=1)
 
     @field_validator("name")
@@ -90,25 +93,36 @@ class SweepFile(_Checked):
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep, read and checked: `data` is what its file would say in full, `trials` are its points."""
+    """A sweep, read and checked: `data` is what its file would say in full, `trials` are its points.
+
+    `files` are a user's own, which `data` names as they lie in the folder of results.
+    """
 
     name: str
     data: dict[str, Any]
     trials: tuple[Trial, ...]
+    files: tuple[OwnFile, ...] = ()
 
     def to_toml(self) -> str:
         """Return the sweep as a file that `rnnbench run` accepts: overrides applied, defaults written out."""
         return toml.dumps(self.data)
 
 
-def load(sweep: str | Path | Mapping[str, Any], assignments: Iterable[str] = (), full: bool = False) -> Sweep:
+def load(
+    sweep: str | Path | Mapping[str, Any],
+    assignments: Iterable[str] = (),
+    full: bool = False,
+    code: Iterable[str | Path] = (),
+) -> Sweep:
     """Read a sweep from a file or a mapping, with `key=value` overrides, and expand it into trials.
 
-    `full` applies the file's own overrides, its table [full], before the others.
+    `full` applies the file's own overrides, its table [full], before the others. `code` are the files, or their
+    folders, that the sweep may run; see own_files.py.
 
     InputError names file, dotted key, value and what was expected; it tells of all mistakes at once.
     """
     source, data = ("sweep", deepcopy(dict(sweep))) if isinstance(sweep, Mapping) else _read(Path(sweep))
+    folder = Path() if isinstance(sweep, Mapping) else Path(sweep).parent
     problems = Problems(source)
     try:
         overrides.apply(data, [*_enlarge(source, data, full), *assignments])
@@ -116,14 +130,18 @@ def load(sweep: str | Path | Mapping[str, Any], assignments: Iterable[str] = (),
     except ValidationError as error:
         problems.add_validation(error, _file_keys)
         raise problems.error() from None
+    files = {file: file.register() for file in own_files.read(source, checked.files, folder, code)}
     expansions = [_Expansion(f"sweep.{i}", section, problems) for i, section in enumerate(checked.sweep)]
     problems.raise_any()
     _check_size(source, expansions)
-    trials = [trial for expansion in expansions for trial in expansion.trials()]
+    trials = [trial for expansion in expansions for trial in expansion.trials(files)]
     problems.raise_any()
     resolved = checked.model_dump(exclude_defaults=True, exclude={"sweep", "full"})
     resolved["sweep"] = [expansion.resolved() for expansion in expansions]
-    return Sweep(checked.name, resolved, tuple({trial.key: trial for trial in reversed(trials)}.values())[::-1])
+    if files:
+        resolved["files"] = [f"{own_files.FOLDER}/{file.name}" for file in files]
+    unique = tuple({trial.key: trial for trial in reversed(trials)}.values())[::-1]
+    return Sweep(checked.name, resolved, unique, tuple(files))
 
 
 def _enlarge(source: str, data: dict[str, Any], full: bool) -> list[str]:
@@ -229,8 +247,11 @@ class _Expansion:
                 **dict(zip(together, row, strict=True)),
             }
 
-    def trials(self) -> Iterator[Trial]:
-        """Yield the trials whose parameters the probe accepts, and note the mistakes of the others."""
+    def trials(self, files: Mapping[OwnFile, frozenset[str]]) -> Iterator[Trial]:
+        """Yield the trials whose parameters the probe accepts, and note the mistakes of the others.
+
+        A trial carries those of the files that have what one of its parameters names.
+        """
         assert self.probe is not None  # an unknown probe was refused before
         for point in self.points():
             if self.problems.full:
@@ -243,7 +264,9 @@ class _Expansion:
                 continue
             parameters = json.loads(json.dumps(checked.model_dump(), default=str))
             packages = self.probe.packages(checked)
-            yield Trial(self.probe.name, parameters, self.probe.exclusive, self.section.timeout_s, packages)
+            said = {value for value in parameters.values() if isinstance(value, str)}
+            own = tuple(file for file, names in files.items() if names & said)
+            yield Trial(self.probe.name, parameters, self.probe.exclusive, self.section.timeout_s, packages, own)
 
     def _add_validation(self, error: ValidationError) -> None:
         for detail in error.errors(include_url=False):

@@ -20,6 +20,7 @@ from rnnbench.backends.threads import available_cores, use_threads
 from rnnbench.probes.base import Diverged, Measurement, Seeds
 from rnnbench.sweeps import plugins
 from rnnbench.sweeps.memory import PeakMemory
+from rnnbench.sweeps.own_files import OwnFile
 
 SCHEMA_VERSION = 1
 """Version of everything that is stored: a change of the rows' or the folder's layout raises it."""
@@ -49,6 +50,7 @@ class Trial:
 
     Two trials are the same when their keys are; `timeout_s` and `exclusive` say how to run, not what it is.
     `packages` are those whose versions decide its numbers, besides rnnbench's own.
+    `files` are a user's own, of which it needs a cell or task.
     """
 
     probe: str
@@ -56,6 +58,7 @@ class Trial:
     exclusive: bool = False
     timeout_s: float | None = None
     packages: tuple[str, ...] = ()
+    files: tuple[OwnFile, ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -66,6 +69,8 @@ class Trial:
             "parameters": self.parameters,
             "measurement_source_hash": measurement_source_hash(),
         }
+        if self.files:
+            parts["files"] = sorted(file.digest for file in self.files)
         return hashlib.sha256(canonical(parts | self.versions).encode()).hexdigest()[:16]
 
     @property
@@ -107,6 +112,8 @@ def perform(trial: Trial) -> Outcome:
     outcome = Outcome(trial.key, "ok", started_at=datetime.now(UTC).isoformat(timespec="milliseconds"))
     outcome.versions |= trial.versions
     try:
+        for file in trial.files:
+            file.register()
         probe = plugins.get(trial.probe)
         parameters = probe.Parameters.model_validate_json(canonical(trial.parameters))
         seeds = Seeds(trial.parameters["seed"], trial.identity)

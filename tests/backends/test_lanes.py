@@ -28,7 +28,7 @@ def run_operators(x, y, ones, out, lane):  # type: ignore[no-untyped-def]
     store(out, 4 * width, 0, lane, (-a,))
     store(out, 5 * width, 0, lane, (where(a < b, one, 0.0),))
     store(out, 6 * width, 0, lane, (where(a <= b, one, 0.0),))
-    store(out, 7 * width, 0, lane, (where(a > b, one, 0.0),))
+    store(out, 7 * width, 0, lane, (where(a > b, 1.0, 0.0),))
     store(out, 8 * width, 0, lane, (where(a >= b, one, 0.0),))
     store(out, 9 * width, 0, lane, (2.0 - a,))
     store(out, 10 * width, 0, lane, (a / 3,))

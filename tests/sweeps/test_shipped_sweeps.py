@@ -18,7 +18,8 @@ CORES = 2
 @pytest.mark.parametrize(("path", "full"), SIZES, ids=[f"{path.stem}{'-full' * full}" for path, full in SIZES])
 def test_a_shipped_sweep_can_be_run_on_two_cores(path: Path, full: bool) -> None:
     """Loading checks every parameter, and that no library is asked for what it has not."""
-    trials = spec.load(path, full=full).trials
+    code = [folder for folder in [path.with_suffix("")] if folder.is_dir()]
+    trials = spec.load(path, full=full, code=code).trials
     assert trials
     assert len({trial.key for trial in trials}) == len(trials)
     assert all((trial.parameters.get("threads") or 1) <= CORES for trial in trials)

@@ -42,11 +42,11 @@ class LanesType(types.Type):
 
 
 class MaskType(types.Type):
-    """`count` truth values, what a comparison of lanes gives."""
+    """A truth value a lane, what a comparison of lanes gives."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
-        super().__init__(name=f"Mask({count})")
+    def __init__(self, lanes: LanesType) -> None:
+        self.lanes = lanes
+        super().__init__(name=f"Mask({lanes})")
 
 
 @register_model(LanesType)
@@ -62,7 +62,7 @@ class MaskModel(models.PrimitiveModel):
     """A mask is an LLVM vector of bits."""
 
     def __init__(self, manager: Any, kind: MaskType) -> None:
-        super().__init__(manager, kind, ir.VectorType(ir.IntType(1), kind.count))
+        super().__init__(manager, kind, ir.VectorType(ir.IntType(1), kind.lanes.count))
 
 
 def splat(builder: ir.IRBuilder, value: ir.Value, vector: ir.VectorType) -> ir.Value:
@@ -94,7 +94,7 @@ def _define_operator(operation: Callable, emit: Callable, compares: bool = False
     class Template(AbstractTemplate):
         def generic(self, args: tuple, kws: dict) -> Any:
             lanes = common_lanes(*args) if len(args) == 2 else None
-            return lanes and signature(MaskType(lanes.count) if compares else lanes, *args)
+            return lanes and signature(MaskType(lanes) if compares else lanes, *args)
 
     infer_global(operation)(Template)
 
@@ -136,8 +136,8 @@ def primitive(plain: Callable) -> Callable[[Callable], Callable]:
 
 @primitive(arithmetic.where)
 def where(typing_context, condition, a, b):
-    """Select a where the mask holds, else b."""
-    lanes: Any = common_lanes(a, b)
+    """Select a where the mask holds, else b; either or both may be numbers."""
+    lanes: Any = common_lanes(a, b) or condition.lanes
 
     def codegen(context, builder, sig, arguments):
         mask, *values = arguments
