@@ -19,7 +19,6 @@ from typing import Any
 from rnnbench.datasets._fetching import TIMEOUT_S, fetched
 from rnnbench.datasets.base import MissingData
 
-
 PIP_TIMEOUT_S = 300
 
 

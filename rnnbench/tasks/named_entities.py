@@ -121,7 +121,7 @@ def sentences(rng: np.random.Generator, held_out: bool, count: int) -> list[tupl
 
 
 def encode_words(sentences: list[list[str]]) -> np.ndarray:
-    """Return float32 (12, N, F): a template's word as one of the features; a name as a capital and counts of letters."""
+    """Return float32 (12, N, F): a template's word is one of the features; a name a capital and counts of letters."""
     encoded = np.zeros((LONGEST, len(sentences), len(WORDS) + 1 + len(LETTERS)), np.float32)
     number = {word: place for place, word in enumerate(WORDS)}
     for n, sentence in enumerate(sentences):

@@ -201,6 +201,15 @@ def test_training_data_are_fresh_at_every_call(kind):
 
 
 @every_task
+def test_a_score_is_confirmed_on_other_data_or_not_at_all(kind):
+    """A held-out set that is all there is comes out the same twice, but for its order: nothing to confirm on."""
+    task, rng = kind(), generator()
+    drawn = [task.evaluation(rng, EVALUATION_SIZE).inputs.swapaxes(0, 1) for _ in range(2)]
+    one, other = (sorted(sequence.tobytes() for sequence in sequences) for sequences in drawn)
+    assert (one != other) == (kind.confirmation_size > 0)
+
+
+@every_task
 def test_the_right_answers_score_best_and_solve_the_task(kind):
     task = kind()
     batch = task.evaluation(generator(), 200)
