@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,10 @@ from typing import Any
 import pooch
 from platformdirs import user_cache_path
 
-from rnnbench.datasets.base import MissingData
+from rnnbench.datasets.base import MissingData, fetching_allowed
 
 TIMEOUT_S = 30
 """How long a server may be silent."""
-_allowed = ContextVar("fetching is allowed", default=True)
 _failed: dict[Path, str] = {}
 """What could not be fetched in this process and why: asking again for every trial of a sweep would take minutes."""
 
@@ -26,16 +23,6 @@ def cache_folder() -> Path:
     """Return the folder of fetched files: `data` below RNNBENCH_CACHE_DIR or the user's cache folder."""
     chosen = os.environ.get("RNNBENCH_CACHE_DIR")
     return (Path(chosen) if chosen else user_cache_path("rnnbench")) / "data"
-
-
-@contextmanager
-def without_fetching() -> Iterator[None]:
-    """Within it nothing is fetched: what is not in the cache is MissingData. For checks that must be quick."""
-    token = _allowed.set(False)
-    try:
-        yield
-    finally:
-        _allowed.reset(token)
 
 
 def fetched(
@@ -48,7 +35,7 @@ def fetched(
     """
     folder = cache_folder()
     path = folder / file_name
-    reason = "" if path.exists() else _failed.get(path, "") or ("" if _allowed.get() else "not tried")
+    reason = "" if path.exists() else _failed.get(path, "") or ("" if fetching_allowed.get() else "not tried")
     try:
         if not reason:
             downloader = downloader or pooch.HTTPDownloader(timeout=TIMEOUT_S)

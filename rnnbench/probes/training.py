@@ -10,8 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from rnnbench import cells, tasks
-from rnnbench.datasets._fetching import without_fetching
-from rnnbench.datasets.base import MissingData
+from rnnbench.datasets.base import MissingData, without_fetching
 from rnnbench.errors import InputError
 from rnnbench.network import Architecture, Network
 from rnnbench.probes._parameters import InitializedParameters, LayerParameters, TaskName

@@ -106,7 +106,7 @@ class Forecasting(Task):
         return self._error_of(known[held_out] @ weights)
 
     @cached_property
-    def references(self) -> dict[str, float]:  # type: ignore[override]
+    def references(self) -> dict[str, float]:
         """The errors of simple forecasts: a linear one, and those of `_naive`."""
         return {"linear": self._least_squares(self._features.astype(np.float64)), **self._naive()}
 

@@ -56,7 +56,7 @@ class GestureRecognition(Classification):
         return half_the_error(self.references)
 
     @cached_property
-    def references(self) -> dict[str, float]:  # type: ignore[override]
+    def references(self) -> dict[str, float]:
         """Accuracy of the class of the nearest training track, in Euclidean distance."""
         tracks, labels = GunPoint.load().values[:, :, 0], self._examples.targets
         training, held_out = self._split

@@ -94,8 +94,9 @@ def patterns(held_out: bool) -> tuple[Pattern, ...]:
             slots = [_fillings(slot, aside) for slot in template]
             for chosen in product(*slots):
                 probability = share * prod(filling.probability for filling in chosen)
-                text, tags = (sum((filling[part] for filling in chosen), ()) for part in (1, 2))
-                found.append(Pattern(probability, text, tags))
+                text = [word for filling in chosen for word in filling.words]
+                tags = [tag for filling in chosen for tag in filling.tags]
+                found.append(Pattern(probability, tuple(text), tuple(tags)))
     return tuple(found)
 
 
@@ -242,6 +243,7 @@ class NamedEntities(Task):
         expect_shape(outputs, (*batch.targets.shape, len(TAGS)))
         if np.isnan(outputs).any():
             return float("nan")
+        assert batch.mask is not None
         return f1(np.where(batch.mask, outputs.argmax(axis=-1), 0), batch.targets)
 
     @cached_property
@@ -252,7 +254,7 @@ class NamedEntities(Task):
         return batch, np.array([pattern.probability for pattern in possible])
 
     @cached_property
-    def baseline(self) -> Baseline:  # type: ignore[override]
+    def baseline(self) -> Baseline:
         """F1 of `baseline_outputs`, and the mean loss of a word."""
         batch, weights = self._held_out
         outputs = self.baseline_outputs(batch)
@@ -268,7 +270,7 @@ class NamedEntities(Task):
         return half_certain(np.where(capital, np.where(before, 2, 1), 0), len(TAGS))
 
     @cached_property
-    def references(self) -> dict[str, float]:  # type: ignore[override]
+    def references(self) -> dict[str, float]:
         """F1 of the tags looked up by the words around, within 1, 2, 3 and 4 of them."""
         batch, weights = self._held_out
         scores = {}

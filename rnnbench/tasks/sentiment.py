@@ -181,7 +181,7 @@ class Sentiment(Task):
         return np.broadcast_to(np.log(self._frequencies).astype(np.float32), (*batch.targets.shape, 2))
 
     @cached_property
-    def references(self) -> dict[str, float]:  # type: ignore[override]
+    def references(self) -> dict[str, float]:
         """Accuracy of the signs of simpler sums than the true one."""
         cases = held_out_cases()
 

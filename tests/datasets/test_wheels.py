@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from rnnbench.datasets import _series, gun_point, japanese_vowels
-from rnnbench.datasets._fetching import cache_folder, without_fetching
+from rnnbench.datasets._fetching import cache_folder
 from rnnbench.datasets._wheels import Wheel, installed_folder
-from rnnbench.datasets.base import MissingData
+from rnnbench.datasets.base import MissingData, without_fetching
 
 TRAINING = """#a comment
 @problemName Small
