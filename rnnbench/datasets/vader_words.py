@@ -30,7 +30,7 @@ class VaderWords(Dataset[Valences]):
     name = "vader_words"
     licence = "MIT"
     source = "vaderSentiment, vader_lexicon.txt"
-    sha256 = None
+    sha256 = "74bf33c066795c175f9d9f2c53af4d67e1a7460da6235132decf63a729e86a65"
 
     @classmethod
     def read(cls) -> Valences:

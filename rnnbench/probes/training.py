@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from rnnbench import cells, tasks
-from rnnbench.datasets.base import MissingData
+from rnnbench.datasets.base import MissingData, without_fetching
 from rnnbench.errors import InputError
 from rnnbench.network import Architecture, Network
 from rnnbench.probes._parameters import InitializedParameters, LayerParameters, TaskName
@@ -69,7 +69,7 @@ class TrainingParameters(InitializedParameters):
 
     @model_validator(mode="after")
     def _task_has_length(self) -> TrainingParameters:
-        with suppress(MissingData):  # the trial will say so, and the others of its sweep go on
+        with without_fetching(), suppress(MissingData):  # the trial will fetch or say so, the others of its sweep go on
             tasks.get(self.task)(self.length)
         return self
 

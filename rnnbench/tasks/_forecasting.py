@@ -20,7 +20,8 @@ class Forecasting(Task):
     mean squared error in the series' own unit, of the value and of the change alike. The last part of the series is
     held out; windows reach back into what was trained on, targets never do.
 
-    The baseline is persistence, "tomorrow is as today": a change of zero. `references` are other naive forecasts.
+    The baseline is persistence, "tomorrow is as today": a change of zero. `references` are other simple forecasts, and
+    one of them always is least squares on what the last step shows, fitted to the training part.
     """
 
     loss = "mse"
@@ -31,7 +32,7 @@ class Forecasting(Task):
     output_size = 1
     baseline_name = "persistence: no change"
     margin: ClassVar[float]
-    """how much smaller than the best naive error a solved task's is, as a fraction of it"""
+    """how much smaller than the best simple error a solved task's is, as a fraction of it"""
 
     def _series(
         self,
@@ -94,13 +95,32 @@ class Forecasting(Task):
         """Return the error of predicted changes (held-out,)."""
         return float(np.sqrt(np.mean((changes - self._changes[self._split.held_out]) ** 2)))
 
+    def _least_squares(self, predictors: np.ndarray) -> float:
+        """Return the error of changes predicted linearly from (N, P) at their windows' last steps.
+
+        The P weights and a constant are fitted to training changes alone.
+        """
+        training, held_out = self._split
+        known = np.column_stack([np.ones(len(predictors)), predictors])
+        weights = np.linalg.lstsq(known[training], self._changes[training], rcond=None)[0]
+        return self._error_of(known[held_out] @ weights)
+
+    @cached_property
+    def references(self) -> dict[str, float]:
+        """The errors of simple forecasts: a linear one, and those of `_naive`."""
+        return {"linear": self._least_squares(self._features.astype(np.float64)), **self._naive()}
+
+    def _naive(self) -> dict[str, float]:
+        """Return the errors of the naive forecasts that suit this series, beside persistence."""
+        return {}
+
     @cached_property
     def solved_threshold(self) -> float:  # type: ignore[override]
-        """The best naive error, less the margin."""
-        return (1 - self.margin) * min(self.baseline.value, *self.references.values(), np.inf)
+        """The best simple error, less the margin."""
+        return (1 - self.margin) * min(self.baseline.value, *self.references.values())
 
 
-def time_of_year(days: np.ndarray) -> np.ndarray:
-    """Return sine and cosine of the time of the year, (N, 2), for days since 1970."""
-    phase = 2 * np.pi * days / 365.2425
-    return np.stack([np.sin(phase), np.cos(phase)], axis=1)
+def time_of_year(days: np.ndarray, harmonics: int = 1) -> np.ndarray:
+    """Return sine and cosine of the time of the year and of its multiples, (N, 2 harmonics), for days since 1970."""
+    phases = 2 * np.pi * np.outer(days, np.arange(1, harmonics + 1)) / 365.2425
+    return np.stack([np.sin(phases), np.cos(phases)], axis=2).reshape(len(days), -1)

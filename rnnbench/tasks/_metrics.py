@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from rnnbench.errors import ShapeError
@@ -52,6 +54,14 @@ def whole_strings(outputs: np.ndarray, targets: np.ndarray, mask: np.ndarray | N
         return float("nan")
     right = ((outputs > 0.5) == (targets > 0.5)).all(axis=2)
     return float(np.mean((right if mask is None else right | ~mask).all(axis=0)))
+
+
+def half_the_error(references: Mapping[str, float]) -> float:
+    """Return the score that leaves half of the best reference's error, where 1 is a perfect score: 1 - (1 - best) / 2.
+
+    What solves a task is to be clearly better than every simple predictor of it, not as good as the best of them.
+    """
+    return 1 - (1 - max(references.values())) / 2
 
 
 def expect_shape(outputs: np.ndarray, expected: tuple[int, ...]) -> None:

@@ -19,9 +19,10 @@ class StockReturns(Forecasting):
     Loss: mean squared error. Metric: root mean squared error in per cent. Prices themselves are never scored: they
     wander, and any model that repeats the last one looks good.
     Data: the dataset `google_prices`; the last 209 of 1,046 returns, into the crash of October 2008, are held out.
-    Baseline: persistence of the price, a return of zero.
-    Solved: an error at least 0.5 % smaller, about 1 % of the variance explained out of sample. If it ever happens,
-    suspect the luck of one split.
+    Baseline: persistence of the price, a return of zero. A reference is least squares on the day's return and its size,
+    fitted to the training part.
+    Solved: an error at least 0.5 % smaller than the smaller of the two, about 1 % of the variance explained out of
+    sample. If it ever happens, suspect the luck of one split.
     Source: Fama 1970, "Efficient Capital Markets"; Campbell & Thompson 2008 on how little can be expected.
     """
 

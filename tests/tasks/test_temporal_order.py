@@ -32,10 +32,17 @@ def test_distractors_are_uniform():
     assert counts == pytest.approx(20_000, abs=5 * math.sqrt(80_000 * 3 / 16))
 
 
-def test_the_four_orders_are_equally_likely():
-    """200,000 sequences: 4 standard errors are 0.0039."""
-    targets = TemporalOrder(10).sample(np.random.default_rng(0), 200_000).targets
-    assert np.bincount(targets) / targets.size == pytest.approx(0.25, abs=0.0039)
+def test_the_baseline_is_earned_to_a_thousandth():
+    """3 million sequences: the standard error of a share of 1/4 is 0.00025, and 4 of them are 0.001."""
+    task, rng = TemporalOrder(10), np.random.default_rng(0)
+    counts = sum(np.bincount(task.sample(rng, 250_000).targets, minlength=4) for _ in range(12))
+    shares = counts / 3_000_000
+    assert shares == pytest.approx(0.25, abs=1e-3)
+    assert -shares @ np.log(np.full(4, 0.25)) == pytest.approx(task.baseline.loss, abs=1e-12)
+    batch = task.sample(rng, 1_000)
+    outputs = task.baseline_outputs(batch)
+    assert (outputs.argmax(axis=1) == 0).all(), "it answers AA, whose share is what it scores"
+    assert (outputs == outputs[:, :1]).all()
     assert TemporalOrder().baseline.value == 0.25
     assert TemporalOrder().baseline.loss == math.log(4)
 

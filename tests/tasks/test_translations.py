@@ -111,3 +111,10 @@ def test_the_number_baseline_scores_what_a_dictionary_gets_right():
     right = [word_by_word(english(n + 1)) == french(n + 1) for n in task._split.held_out]
     assert task.baseline.value == np.mean(right)
     assert len(right) == number_translation.HELD_OUT
+
+
+def test_the_held_out_part_never_changes():
+    """It is drawn by the generator of NumPy that is frozen; the first of both, and no confirmation on the same data."""
+    first = np.random.RandomState(0).permutation(9_999)[:1_000].min()
+    assert NumberTranslation()._split.held_out[0] == first
+    assert NumberTranslation.confirmation_size == DateTranslation.confirmation_size == 0

@@ -12,7 +12,11 @@ from rnnbench.report.tables import Column, Table, setting_cells, setting_columns
 
 
 def mean_interval(values: np.ndarray) -> tuple[float, float]:
-    """Return Student's 95 % interval of the mean; NaN for fewer than two values."""
+    """Return Student's 95 % interval of the mean; NaN for fewer than two values.
+
+    Values are those of training seeds, most often on one and the same held-out set: the interval is about other seeds,
+    and does not cover that other data might have been held out.
+    """
     values = values[np.isfinite(values)]
     if len(values) < 2:
         return np.nan, np.nan
@@ -53,7 +57,8 @@ def table(rows: Rows, task: str, wide: pd.DataFrame) -> Table:
             ]
         )
     caption = f"Final scores, {task}" if task else "Final scores"
-    caption += ". Mean over seeds with Student's interval; share that solved it with Wilson's."
+    caption += ". Mean over seeds with Student's interval, of other seeds on the same "
+    caption += "held-out data, not of other data; share that solved it with Wilson's."
     return Table(caption, columns, body, _network_sizes(wide)).condensed()
 
 
