@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from rnnbench import Layer, probes
-from rnnbench.probes._gates import log_gates_only
+from rnnbench.probes._gates import gates_only, log_gates_only
 from rnnbench.probes._path import Path, log_delta_norms
 from rnnbench.probes.base import Seeds
 from rnnbench.probes.gradient_decay import fitted_line, theory
@@ -66,7 +66,20 @@ def test_the_path_through_the_gates_alone_halves_as_its_bias_says(cell, bias, ha
     assert fit["half_life"] == pytest.approx(half_life, rel=0.005)
     gate = np.full((150, 3, 8), 1 / (1 + math.exp(-bias)))
     direction = np.random.default_rng(0).standard_normal((3, 8))
-    np.testing.assert_allclose(log_gates_only(gate, direction)[:, 1], theory(layer, 150), atol=1e-11)
+    entering = gate[0] * direction
+    np.testing.assert_allclose(log_gates_only(gate, direction, entering)[:, 1], theory(layer, 150), atol=1e-11)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "gru_reset_before"])
+def test_without_recurrent_weights_the_gates_alone_are_the_whole_gradient(cell):
+    """At every lag, the first among them, on inputs that move the gates; gru_reset_before has no other way either."""
+    rng = np.random.default_rng(0)
+    layer = Layer(cell, 3, 8, dtype="float64", backend="reference", gate_bias=1.0)
+    layer.params["W_hh"][:] = 0
+    x, direction = rng.standard_normal((60, 4, 3)), rng.standard_normal((4, 8))
+    start = {name: np.zeros_like(direction) for name in layer.cell.states} | {"h": direction}
+    logs = log_delta_norms(Path(layer, x, 7), start)[""]
+    np.testing.assert_allclose(gates_only(layer, x, direction), logs - logs[0], atol=1e-11)
 
 
 def test_of_gates_that_differ_the_slowest_is_left():
@@ -74,7 +87,8 @@ def test_of_gates_that_differ_the_slowest_is_left():
     gate = np.broadcast_to([0.5, 0.9], (40, 1, 2))
     lags = np.arange(40)
     expected = np.log(np.hypot(3 * 0.5**lags, 4 * 0.9**lags) / 5)
-    np.testing.assert_allclose(log_gates_only(gate, np.array([[3.0, -4.0]]))[:, 0], expected, atol=1e-12)
+    direction = np.array([[3.0, -4.0]])
+    np.testing.assert_allclose(log_gates_only(gate, direction, gate[0] * direction)[:, 0], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

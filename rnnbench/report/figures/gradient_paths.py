@@ -53,8 +53,8 @@ class GradientPaths(Plot):
             title=f"{self.title}, {', '.join(filter(None, [cell, data]))}",
             finding=finding,
             reading=f"The loss is at the last step only. {_panels.over_seeds(part, held)} Gates alone: the gradient "
-            "carried back by the gate that keeps the state, as it is on these inputs, and by nothing else; dashed, the "
-            "same with that gate at its bias.",
+            "by the path that touches no recurrent weights, with the gates as they are on these inputs; dashed, the "
+            "gate that keeps the state at its bias.",
             alternative=f"Line charts of the gradient norm against lag by the path it takes. {finding}",
             paint=partial(_paint, panels),
         )
@@ -89,7 +89,7 @@ def _paint(panels: list[Panel]) -> Figure:
 
 
 def _finding(panels: list[Panel]) -> str:
-    """Say at which lag the gates alone have lost most against the whole gradient, and where they explain it all."""
+    """Say at which lag the gates alone have lost most against the whole gradient, and where the two are nearest in size."""
     excess = {}
     for panel in panels:
         whole, gates = (panel.curve(name, DECADES_PER_NAT) for name in ("log_gradient_norm", "log_gates_only"))
@@ -104,7 +104,7 @@ def _finding(panels: list[Panel]) -> str:
 def _comparison(name: str, excess: float, whole: float, lag: int) -> str:
     left = wording.power_of_ten(whole)
     if abs(excess) < np.log10(2):
-        return f"In {name} the gates alone explain what is left after {lag} steps, {left}, to within a factor of 2."
+        return f"In {name} {left} of the gradient is left after {lag} steps, the size of the gates alone within 2-fold."
     times = wording.power_of_ten(abs(excess))
     return f"In {name} {left} of the gradient is left after {lag} steps, {times} times {_side(excess)} the gates alone."
 
