@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from rnnbench import tasks
 from rnnbench.backends.base import Arrays
 from rnnbench.layer import Layer
-from rnnbench.network import Architecture, encode
+from rnnbench.network import WIRINGS, Architecture, encode
 from rnnbench.probes._parameters import InitializedParameters, TaskName
 from rnnbench.probes.base import Diverged, Seeds
 from rnnbench.tasks.base import Task
@@ -40,8 +40,14 @@ class StudiedParameters(InitializedParameters):
         }
 
     @model_validator(mode="after")
-    def _data_has_length(self) -> StudiedParameters:
-        tasks.get(self.data)(self.length)
+    def _one_layer_can_read_the_data(self) -> StudiedParameters:
+        """Refuse data that the studied layer would not read as the network of their task does."""
+        task = tasks.get(self.data)(self.length)
+        expected = "expected a task whose one stack reads the inputs, over sequences without padding"
+        if WIRINGS[task.wiring].feeds_back:
+            raise ValueError(f"data '{self.data}' is {task.wiring}, answers are read as well; {expected}")
+        if task.sample(np.random.default_rng(0), 1).lengths is not None:
+            raise ValueError(f"data '{self.data}' pads its sequences; {expected}")
         return self
 
 

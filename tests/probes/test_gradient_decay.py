@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from rnnbench import Layer, probes
+from rnnbench import Layer, probes, tasks
 from rnnbench.probes._gates import gates_only, log_gates_only
 from rnnbench.probes._path import Path, log_delta_norms
 from rnnbench.probes.base import Seeds
@@ -208,3 +208,20 @@ def test_half_lives_at_initialisation_are_those_expected(cell, setting, half_lif
 def test_slopes_near_zero_are_those_expected(cell, setting, slope):
     """Within 0.02 nats a step: where growth and saturation nearly cancel, the size of the inputs moves the slope."""
     assert median_slope(cell, setting) == pytest.approx(slope, abs=0.02)
+
+
+@pytest.mark.parametrize("training_steps", [0, 1])
+@pytest.mark.parametrize(
+    ("data", "length", "why"),
+    [
+        ("number_translation", None, "sequence-to-sequence, answers are read as well"),
+        ("digit_captions", None, "one-to-many, answers are read as well"),
+        ("parity", 60, "pads its sequences"),
+        ("adding_1997", 50, "pads its sequences"),
+        ("embedded_reber", None, "pads its sequences"),
+    ],
+)
+def test_data_that_one_layer_does_not_read_as_its_network_would_is_refused(data, length, why, training_steps):
+    length = tasks.get(data).default_length if length is None else length
+    with pytest.raises(ValidationError, match=f"data '{data}' {'is ' if 'read' in why else ''}{why}; expected a task"):
+        probes.get("gate_activity").Parameters(data=data, length=length, training_steps=training_steps)
