@@ -60,7 +60,8 @@ class GradientDecay(Probe):
         """Yield the curves, their fits and the theory."""
         assert isinstance(parameters, GradientDecayParameters)
         p = parameters
-        layer, x = studied_layer(p, seeds)
+        layer, x, learned = studied_layer(p, seeds)
+        yield from learned
         direction = seeds.generator("direction").standard_normal((p.batch, p.hidden))
         start = {name: np.zeros_like(direction) for name in layer.cell.states} | {"h": direction}
         logs = log_delta_norms(Path(layer, x, STRETCH), start)

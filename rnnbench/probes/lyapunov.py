@@ -48,7 +48,8 @@ class Lyapunov(Probe):
         """Yield the exponents in descending order; Diverged where a Jacobian is not finite."""
         assert isinstance(parameters, LyapunovParameters)
         p = parameters
-        layer, x = studied_layer(p, seeds)
+        layer, x, learned = studied_layer(p, seeds)
+        yield from learned
         exponents = lyapunov_exponents(Path(layer, x, stretch=1), seeds.generator("frames"), p.burn_in)
         for place, value in enumerate(exponents, start=1):
             yield Measurement("lyapunov_exponent", value, "nat/step", place)

@@ -42,7 +42,8 @@ class ParameterGradient(Probe):
         """Yield the shares by lag and how many steps count; Diverged where a gradient is not finite."""
         assert isinstance(parameters, ParameterGradientParameters)
         p = parameters
-        layer, x = studied_layer(p, seeds)
+        layer, x, learned = studied_layer(p, seeds)
+        yield from learned
         direction = seeds.generator("direction").standard_normal((p.batch, p.hidden))
         start = {name: np.zeros_like(direction) for name in layer.cell.states} | {"h": direction}
         shares, scales = parameter_shares(Path(layer, x, stretch=1), start)

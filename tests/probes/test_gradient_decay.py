@@ -225,3 +225,18 @@ def test_data_that_one_layer_does_not_read_as_its_network_would_is_refused(data,
     length = tasks.get(data).default_length if length is None else length
     with pytest.raises(ValidationError, match=f"data '{data}' {'is ' if 'read' in why else ''}{why}; expected a task"):
         probes.get("gate_activity").Parameters(data=data, length=length, training_steps=training_steps)
+
+
+@pytest.mark.parametrize(("steps", "solved"), [(1, 0.0), (60, 1.0)])
+def test_after_training_the_rows_say_whether_the_task_was_learned(steps, solved):
+    """Echoing 1 of 4 orders over 10 steps: an LSTM of 32 units learns it in 60 steps at this rate, and not in one."""
+    probe = probes.get("gate_activity")
+    options = {"data": "temporal_order", "length": 20, "batch": 4, "backend": "reference", "learning_rate": 0.02}
+    table = by_quantity(probe.measure(probe.Parameters(**options, training_steps=steps), Seeds(0, "a trial")))
+    assert table["training_solved"] == [solved]
+    assert table["training_baseline_loss"] == [pytest.approx(math.log(4))]
+    assert table["training_baseline_score"] == [0.25]
+    assert (table["training_score"][0] > 0.99) == bool(solved)
+    assert (table["training_final_loss"][0] < 0.5 * math.log(4)) == bool(solved)
+    untrained = by_quantity(probe.measure(probe.Parameters(**options), Seeds(0, "a trial")))
+    assert not any(name.startswith("training_") for name in untrained)

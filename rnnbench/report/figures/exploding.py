@@ -99,9 +99,8 @@ def _arms(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _rule(values: Mapping[str, Any]) -> str:
-    words = {"clip_norm": "norm ≤", "clip_value": "entries ≤", "regularization": "Ω ×"}
-    known = [f"{words[name]} {wording.value_text(values[name])}" for name in words if float(values.get(name, 0)) > 0]
-    return ", ".join(known) or "no clipping"
+    weight = float(values.get("regularization", 0))
+    return _panels.clipping_in_words(values) + (f", Ω × {wording.value_text(weight)}" if weight else "")
 
 
 def _row(rows: Rows, own: pd.DataFrame) -> list[str]:

@@ -39,15 +39,20 @@ class GradientPaths(Plot):
         for where, part in groups(rows.quantity("log_gates_only"), ["data", "cell"]):
             panels, held = _panels.split(rows, part)
             if all(len(panel.curve("log_gradient_norm")) for panel in panels):
-                drawings.append(self._drawing(where, panels, part, held))
+                drawings.append(self._drawing(rows, where, panels, part, held))
         return drawings
 
     def _drawing(
-        self, where: Mapping[str, Any], panels: list[Panel], part: pd.DataFrame, held: Mapping[str, Any]
+        self,
+        rows: Rows,
+        where: Mapping[str, Any],
+        panels: list[Panel],
+        part: pd.DataFrame,
+        held: Mapping[str, Any],
     ) -> Drawing:
         data = wording.setting({"data": where["data"]}) if "data" in where else ""
         cell = wording.cell_label(str(where.get("cell", "")))
-        finding = _finding(panels)
+        finding = _finding(panels) + _panels.learned(rows, part)
         return Drawing(
             name="-".join(filter(None, [self.name, str(where.get("cell", "")), data])),
             title=f"{self.title}, {', '.join(filter(None, [cell, data]))}",

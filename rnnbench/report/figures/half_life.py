@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rnnbench.report import ranking, style, wording
+from rnnbench.report.figures import _panels
 from rnnbench.report.figures.base import Drawing, Plot
 from rnnbench.report.figures.gradient_decay import CONDITIONS
 from rnnbench.report.rows import Rows, groups, hold, seed_count
@@ -64,12 +65,19 @@ class HalfLife(Plot):
             shown, held = hold(part, rows.varying(part, besides=("cell", "data", *CONDITIONS)))
             lines = _lines(rows, shown)
             if any(len(line.finite) for line in lines):
-                drawings.append(self._drawing(where, lines, held, seed_count(shown)))
+                drawings.append(self._drawing(where, lines, held, shown, _panels.learned(rows, shown)))
         return drawings
 
-    def _drawing(self, where: Mapping[str, Any], lines: list[Line], held: Mapping[str, Any], seeds: int) -> Drawing:
-        data = wording.setting(where)
-        finding = _finding(lines, data)
+    def _drawing(
+        self,
+        where: Mapping[str, Any],
+        lines: list[Line],
+        held: Mapping[str, Any],
+        shown: pd.DataFrame,
+        training: str,
+    ) -> Drawing:
+        data, seeds = wording.setting(where), seed_count(shown)
+        finding = _finding(lines, data) + training
         return Drawing(
             name="-".join(filter(None, [self.name, data])),
             title=f"{self.title}, {data}" if data else self.title,
@@ -127,7 +135,7 @@ def _lines(rows: Rows, half_lives: pd.DataFrame) -> list[Line]:
             line = theory[theory["key"].isin(part["key"]) & (theory["index"] >= FIRST_FITTED_LAG)]
             slope = _slope(line) if line["index"].nunique() > 1 else np.nan
             half_life = -np.log(2) / slope if slope < -SMALLEST_SLOPE else np.nan
-            label, cell = wording.setting(setting), str(values.get("cell", ""))
+            label, cell = _panels.label(setting), str(values.get("cell", ""))
             lines.append(Line(cell, label, part["value"].to_numpy(dtype=float), half_life))
     return lines
 

@@ -35,13 +35,18 @@ class Lyapunov(Plot):
         for where, part in groups(rows.quantity("lyapunov_exponent"), ["data"]):
             curves, held = _panels.split(rows, part, most=MOST_CURVES)
             if all(len(curve.curve("lyapunov_exponent")) for curve in curves):
-                drawings.append(self._drawing(where, curves, part, held))
+                drawings.append(self._drawing(rows, where, curves, part, held))
         return drawings
 
     def _drawing(
-        self, where: Mapping[str, Any], curves: list[Panel], part: pd.DataFrame, held: Mapping[str, Any]
+        self,
+        rows: Rows,
+        where: Mapping[str, Any],
+        curves: list[Panel],
+        part: pd.DataFrame,
+        held: Mapping[str, Any],
     ) -> Drawing:
-        data, finding = wording.setting(where), _finding(curves)
+        data, finding = wording.setting(where), _finding(curves) + _panels.learned(rows, part)
         reading = f"{_panels.over_seeds(part, held)} Above 0 a direction grows and gradients explode along it."
         if any(len(curve.curve("log_eigenvalue")) for curve in curves):
             reading += " Dashed: ln |eigenvalue| of W_hh, what the spectrum is where the slope is 1 everywhere."

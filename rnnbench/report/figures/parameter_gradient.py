@@ -31,13 +31,18 @@ class ParameterGradient(Plot):
         drawings = []
         for where, part in groups(rows.quantity(f"{SHARE}W_hh"), ["data"]):
             panels, held = _panels.split(rows, part)
-            drawings.append(self._drawing(where, panels, part, held))
+            drawings.append(self._drawing(rows, where, panels, part, held))
         return drawings
 
     def _drawing(
-        self, where: Mapping[str, Any], panels: list[Panel], part: pd.DataFrame, held: Mapping[str, Any]
+        self,
+        rows: Rows,
+        where: Mapping[str, Any],
+        panels: list[Panel],
+        part: pd.DataFrame,
+        held: Mapping[str, Any],
     ) -> Drawing:
-        data, finding = wording.setting(where), _finding(panels)
+        data, finding = wording.setting(where), _finding(panels) + _panels.learned(rows, part)
         return Drawing(
             name="-".join(filter(None, [self.name, data])),
             title=f"{self.title}, {data}" if data else self.title,
