@@ -11,9 +11,10 @@ added up in float64, so that nothing underflows. A straight line is fitted to th
 curve still bends. Where the median becomes 0 there is no line, and a row `vanished_at_lag` says where.
 
 `log_gates_only` is the gradient that touches no recurrent weights, with the gates as they are on these inputs and a
-line of its own: what is left of the curve where W_hh = 0. For a GRU ln ||z_{T-k+1} ... z_T v|| - ln ||v||; for an LSTM
-v first enters the cell, ln ||f_{T-k+1} ... f_T o_T (1 - tanh(c_T)^2) v|| - ln ||v||. Paths through the weights add to it
-or cancel it: two norms of the same size need not be the same gradient.
+line of its own, `gates_only_half_life`: what is left of the curve where W_hh = 0. For a GRU it is
+ln ||z_{T-k+1} ... z_T v|| - ln ||v||; for an LSTM v first enters the cell,
+ln ||f_{T-k+1} ... f_T o_T (1 - tanh(c_T)^2) v|| - ln ||v||. Paths through the weights add to it or cancel
+it: two norms of the same size need not be the same gradient.
 
 `log_theory` is what can be said beforehand. Cells without such a gate: the upper bound k ln sigma_max(W_hh) of Pascanu,
 Mikolov and Bengio 2013, eq. 6-7 (the slope of tanh and ReLU is at most 1). LSTM and GRU: the path through the gates
@@ -39,6 +40,8 @@ from rnnbench.probes.base import Diverged, Measurement, Probe, ProbeParameters, 
 
 FIRST_FITTED_LAG = 20
 LAST_FITTED_LAG = 200
+SMALLEST_SLOPE = 1e-9
+"""Nats a step: a gradient that falls by less keeps its norm but for rounding, and has no half-life."""
 STRETCH = 10
 """Steps between rescalings: float32 reaches down to e^-87, so a fall by e^-8 a step is still measured."""
 
@@ -107,7 +110,7 @@ def fitted_line(curve: np.ndarray) -> Iterator[Measurement]:
     spread = np.square(curve[lags] - curve[lags].mean()).sum()
     unexplained = np.square(curve[lags] - slope * lags - intercept).sum()
     yield Measurement("decay_slope", slope, "nat/step")
-    yield Measurement("half_life", -math.log(2) / slope if slope < 0 else math.nan, "step")
+    yield Measurement("half_life", -math.log(2) / slope if slope < -SMALLEST_SLOPE else math.nan, "step")
     yield Measurement("fit_r2", 1 - unexplained / spread if spread > 0 else math.nan, "1")
     yield Measurement("fit_first_lag", lags[0], "step")
     yield Measurement("fit_last_lag", lags[-1], "step")

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from rnnbench import Layer, probes, tasks
 from rnnbench.probes._gates import gates_only, log_gates_only
 from rnnbench.probes._path import Path, log_delta_norms
+from rnnbench.probes._studied import studied_layer
 from rnnbench.probes.base import Seeds
 from rnnbench.probes.gradient_decay import fitted_line, theory
 
@@ -41,7 +42,7 @@ def test_a_scaled_rotation_at_rest_shrinks_by_its_gain_a_step(cell, gain):
     assert fit["decay_slope"] == pytest.approx(math.log(gain), abs=1e-12)
     if gain < 1:
         assert fit["half_life"] == pytest.approx(-math.log(2) / math.log(gain), rel=1e-10)
-    if gain > 1:
+    if gain >= 1:
         assert math.isnan(fit["half_life"])
     np.testing.assert_allclose(theory(layer, 60), np.arange(60) * math.log(gain), atol=1e-11)
 
@@ -198,16 +199,37 @@ def test_half_lives_at_initialisation_are_those_expected(cell, setting, half_lif
 @pytest.mark.parametrize(
     ("cell", "setting", "slope"),
     [
-        ("rnn", {"gain": 1.1}, -0.032),
+        ("rnn", {"gain": 1.1}, -0.016),
         ("rnn", {"gain": 1.5}, 0.055),
         ("lstm", {"gate_bias": 3.0}, 0.011),
-        ("lstm", {"gate_bias": 5.0}, 0.011),
+        ("lstm", {"gate_bias": 5.0}, 0.003),
     ],
     ids=str,
 )
 def test_slopes_near_zero_are_those_expected(cell, setting, slope):
-    """Within 0.02 nats a step: where growth and saturation nearly cancel, the size of the inputs moves the slope."""
-    assert median_slope(cell, setting) == pytest.approx(slope, abs=0.02)
+    """Those of gain 1.5 and bias 3 are what another program found from other random numbers.
+
+    At gain 1.1 and bias 5 it found -0.032 and 0.011 for the -0.016 and 0.003 here, where two of four seeds decay:
+    growth and saturation nearly cancel, and the size of the inputs decides what is left, as the next test shows.
+    """
+    assert median_slope(cell, setting) == pytest.approx(slope, abs=0.006)
+
+
+def test_where_growth_and_saturation_nearly_cancel_the_size_of_the_inputs_decides():
+    """An RNN at gain 1.1: half the inputs saturate it less and double ones more, and -0.032 lies between."""
+    slopes = []
+    for factor in (0.5, 1.0, 2.0):
+        found = []
+        for seed in range(2):
+            options = {"hidden": 64, "batch": 4, "data": "adding", "length": 250, "seed": seed, "backend": "reference"}
+            parameters = probes.get("gradient_decay").Parameters(cell="rnn", gain=1.1, **options)
+            seeds = Seeds(seed, "gradient_decay")
+            layer, x, _ = studied_layer(parameters, seeds)
+            start = {"h": seeds.generator("direction").standard_normal((4, 64))}
+            logs = log_delta_norms(Path(layer, factor * x, 10), start)[""]
+            found.append(next(fitted_line(np.median(logs - logs[0], axis=1))).value)
+        slopes.append(np.mean(found))
+    assert 0 > slopes[0] > slopes[1] > -0.032 > slopes[2]
 
 
 @pytest.mark.parametrize("training_steps", [0, 1])

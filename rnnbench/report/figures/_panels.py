@@ -98,7 +98,7 @@ def clipping_in_words(setting: Mapping[str, Any]) -> str:
 
 
 def learned(rows: Rows, frame: pd.DataFrame) -> str:
-    """Say of which trained trials of a frame the task was not learned; a sentence to go behind a finding, or nothing."""
+    """Say in which trained trials of a frame the task was learned: a sentence to go behind a finding, or nothing."""
     quantities = ("training_solved", "training_score", "training_baseline_score")
     of_frame = [found[found["key"].isin(frame["key"])] for found in map(rows.quantity, quantities)]
     if not len(of_frame[0]):

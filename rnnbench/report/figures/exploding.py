@@ -52,9 +52,9 @@ class Exploding(Plot):
             name="-".join(filter(None, [self.name, task])),
             title=f"{self.title}, {task}" if task else self.title,
             finding=finding,
-            reading="Norms are those of the loss, before clipping and without Ω; W_hh is reached through time, the readout "
-            "W_hy is not. Thin lines: seeds; thick: their median while all of them train. Dotted: the loss of the "
-            "trivial baseline. A cross marks where a loss or gradient stopped being finite."
+            reading="Norms are those of the loss, before clipping and without Ω; W_hh is reached through time, the "
+            "readout W_hy is not. Thin lines: seeds; thick: their median while all of them train. Dotted: the loss "
+            "of the trivial baseline. A cross marks where a loss or gradient stopped being finite."
             + (f" Shown at {shown}." if shown else ""),
             alternative=f"Traces of loss, gradient norms and update norm over training steps. {finding}",
             paint=partial(_paint, arms),

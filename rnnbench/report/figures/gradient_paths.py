@@ -94,7 +94,7 @@ def _paint(panels: list[Panel]) -> Figure:
 
 
 def _finding(panels: list[Panel]) -> str:
-    """Say at which lag the gates alone have lost most against the whole gradient, and where the two are nearest in size."""
+    """Say where the gates alone have lost most against the whole gradient, and where the two are nearest in size."""
     excess = {}
     for panel in panels:
         whole, gates = (panel.curve(name, DECADES_PER_NAT) for name in ("log_gradient_norm", "log_gates_only"))
@@ -109,7 +109,7 @@ def _finding(panels: list[Panel]) -> str:
 def _comparison(name: str, excess: float, whole: float, lag: int) -> str:
     left = wording.power_of_ten(whole)
     if abs(excess) < np.log10(2):
-        return f"In {name} {left} of the gradient is left after {lag} steps, the size of the gates alone within 2-fold."
+        return f"In {name} {left} is left after {lag} steps, within a factor of 2 of the gates alone."
     times = wording.power_of_ten(abs(excess))
     return f"In {name} {left} of the gradient is left after {lag} steps, {times} times {_side(excess)} the gates alone."
 

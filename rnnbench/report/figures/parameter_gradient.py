@@ -48,7 +48,7 @@ class ParameterGradient(Plot):
             title=f"{self.title}, {data}" if data else self.title,
             finding=finding,
             reading=f"The loss is at the last step only. {_panels.over_seeds(part, held)} What is below the resolution "
-            "of float32 changes nothing in a sum computed in float32.",
+            "of float32 changes the norm of a gradient in float32 by nothing; entries far below that norm may feel it.",
             alternative=f"Line charts of the share of each step in a parameter's gradient, by lag. {finding}",
             paint=partial(_paint, panels),
         )
