@@ -64,6 +64,62 @@ def test_it_reaches_the_recurrent_weights_alone_and_in_proportion() -> None:
         np.testing.assert_allclose(twice, 2 * once, atol=1e-14)
 
 
+@pytest.mark.parametrize("padded", [False, True])
+def test_in_a_network_it_is_that_of_omega_written_step_by_step(padded: bool) -> None:
+    """Which cotangent meets which slope, and where sequences end: Omega by its definition, differences by W_hh.
+
+    d_t = dL/dz_t is found by moving the bias at one step alone, through inputs that feed it unit by unit.
+    """
+    rng = np.random.default_rng(1)
+    steps, sequences, hidden = 5, 3, 4
+    network = Network(
+        Architecture("rnn", hidden, dtype="float64", backend="reference"), hidden, 2, "many-to-one", "mse", rng
+    )
+    network.params["layer0.W_xh"][...] = np.eye(hidden)  # so that dL/dx_t is d_t
+    w_hh = network.params["layer0.W_hh"].copy()
+    inputs = rng.standard_normal((steps, sequences, hidden))
+    targets = rng.standard_normal((sequences, 2))
+    lengths = np.array([5, 3, 1]) if padded else np.full(sequences, steps)
+    given = lengths if padded else None
+
+    def z_of(x: np.ndarray) -> np.ndarray:
+        z, h = np.zeros_like(x), np.zeros((sequences, hidden))
+        for t in range(steps):
+            z[t] = x[t] + h @ w_hh
+            h = np.where(t < lengths[:, None], np.tanh(z[t]), h)
+        return z
+
+    d_z = np.zeros_like(inputs)
+    for place in np.ndindex(inputs.shape):
+        moved = [inputs.copy(), inputs.copy()]
+        moved[0][place] += 1e-6
+        moved[1][place] -= 1e-6
+        losses = [np.square(network.predict(x, given) - targets).mean() for x in moved]
+        d_z[place] = (losses[0] - losses[1]) / 2e-6
+    slope = 1 - np.tanh(z_of(inputs)) ** 2
+
+    def omega(weights: np.ndarray) -> float:
+        total = 0.0
+        for b in range(sequences):
+            for t in range(1, lengths[b]):  # from 0: d of this step, the slope of the one before
+                pulled = (weights @ d_z[t, b]) * slope[t - 1, b]
+                total += (np.linalg.norm(pulled) / np.linalg.norm(d_z[t, b]) - 1) ** 2
+        return total / sequences
+
+    expected = np.zeros_like(w_hh)
+    for place in np.ndindex(w_hh.shape):
+        moved = [w_hh.copy(), w_hh.copy()]
+        moved[0][place] += 1e-5
+        moved[1][place] -= 1e-5
+        expected[place] = (omega(moved[0]) - omega(moved[1])) / 2e-5
+    found = []
+    for weight in (0.0, 1.0):
+        network.regularization = weight
+        network.loss_and_gradient(inputs, targets, lengths=given)
+        found.append(network.gradients["layer0.W_hh"].copy())
+    np.testing.assert_allclose(found[1] - found[0], expected, atol=1e-6)
+
+
 def test_a_step_along_it_lowers_omega() -> None:
     """A small step against the gradient of Omega alone, at a gain that shrinks every gradient."""
     rng = np.random.default_rng(0)

@@ -116,6 +116,22 @@ def reached(steps):
     return found
 
 
+@pytest.mark.parametrize("name", [name for name in WIRINGS if name not in FEEDING_BACK])
+def test_in_both_directions_every_declared_answer_changes_with_every_declared_input(name):
+    """A diagram has arrows both ways between its states, so that each answer is reached from all inputs."""
+    net = network(name, bidirectional=True)
+    steps = WIRINGS[name].steps(1 if name.startswith("one") else 3, 3)
+    places = [step.reads for step in steps if step.reads]
+    inputs = numbers(len(places), 1, F)
+    before = np.atleast_3d(forced(net, inputs, None))
+    for place in places:
+        changed = inputs.copy()
+        changed[place - 1] += 1
+        after = np.atleast_3d(forced(net, changed, None))
+        assert len(after) == len([step for step in steps if step.answers])
+        assert (after != before).any(axis=(1, 2)).all()
+
+
 @pytest.mark.parametrize("name", WIRINGS)
 def test_declared_steps_are_what_the_network_does(name):
     """An answer changes with an input, or an answer that was fed, exactly where the declared steps say so."""

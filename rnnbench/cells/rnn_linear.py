@@ -4,8 +4,8 @@
 
 Every Jacobian dh_t/dh_{t-1} is W_hh^T, whatever the inputs: gradients over k steps are those of a matrix power.
 
-Source: Saxe, McClelland and Ganguli 2014, "Exact solutions to the nonlinear dynamics of learning in deep linear
-neural networks".
+Source: the linear version of the model in Pascanu, Mikolov and Bengio 2013, "On the difficulty of training recurrent
+neural networks", section 2.1.
 """
 
 from __future__ import annotations

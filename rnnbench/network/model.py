@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,7 @@ class Network:
     params, gradients       views of them by name: the stack's names, W_hy (D*H, K) and b_y (K,); the names of
                             an encoder and a decoder begin with "encoder." and "decoder."
     regularization          weight of Pascanu's regulariser in the gradient (the loss that is returned is without it)
+    observe                 called with `gradients` while they are those of the loss alone, before the regulariser
     stacks                  the wiring's stacks by name; `stack` is the last of them, which is read out
 
     Raises InputError for a wiring that feeds answers back through a stack that reads backwards in time.
@@ -56,6 +58,8 @@ class Network:
         self.wiring = lookup("wiring", wiring, WIRINGS)
         self.loss = loss
         self.regularization = 0.0
+        self.observe: Callable[[Arrays], None] | None = None
+        self._to_regularize: list[tuple[str, StackTrace, np.ndarray]] = []
         a = architecture
         if a.bidirectional and self.wiring.feeds_back:
             raise InputError(f"bidirectional is True; expected False, as {wiring} answers feed what comes after them")
@@ -117,15 +121,14 @@ class Network:
     def stack_backward(
         self, trace: StackTrace, d_h: np.ndarray | None, d_state: Arrays | None, name: str = ""
     ) -> Arrays:
-        """Write the gradient of the stack of that name, regulariser included; return dL/d(its initial states)."""
+        """Write the gradient of the stack of that name; return dL/d(its initial states)."""
         stack, regularized = self.stacks[name], self.regularization > 0
         found = stack.backward(trace, d_h, d_state, state_sequence=regularized, input_gradient=False)
-        own = {parameter: self.gradients[full_name(name, parameter)] for parameter in found.params}
         for parameter, value in found.params.items():
-            own[parameter][...] = value
+            self.gradients[full_name(name, parameter)][...] = value
         if regularized and found.state_sequence is not None:
             check_applies(stack.cell, stack.directions)
-            add_penalty(self.regularization, trace, found.state_sequence["h"], own)
+            self._to_regularize.append((name, trace, found.state_sequence["h"]))
         return found.state
 
     def encode_answers(self, targets: np.ndarray) -> np.ndarray:
@@ -179,7 +182,14 @@ class Network:
         rows = outputs.reshape(-1, self.output_size)
         answers = targets.reshape(rows.shape if self.loss == "mse" else -1)
         loss, d_rows = loss_and_gradient(self.loss, rows, answers, self.wiring.counted(outputs, mask))
+        self._to_regularize.clear()
         self.wiring.backward(self, tape, d_rows.reshape(outputs.shape))
+        if self.observe is not None:
+            self.observe(self.gradients)
+        for name, trace, deltas in self._to_regularize:
+            own = {parameter: self.gradients[full_name(name, parameter)] for parameter in self.stacks[name].params}
+            add_penalty(self.regularization, trace, deltas, own)
+        self._to_regularize.clear()
         return loss
 
 

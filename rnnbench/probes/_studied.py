@@ -1,7 +1,13 @@
-"""A layer on a task's inputs, as it is initialised or after training: what the probes of gradients look at."""
+"""A layer on a task's inputs, as it is initialised or after training: what the probes of gradients look at.
+
+After training their rows say as well whether the task was learned, so that what is measured is not taken for what
+learning did: `training_final_loss` (the mean of the last tenth of the steps) beside `training_baseline_loss`,
+`training_score` on data not trained on beside `training_baseline_score`, and `training_solved`, 0 or 1.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -10,9 +16,10 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from rnnbench import tasks
 from rnnbench.backends.base import Arrays
 from rnnbench.layer import Layer
-from rnnbench.network import Architecture, encode
+from rnnbench.network import WIRINGS, Architecture, encode
 from rnnbench.probes._parameters import InitializedParameters, TaskName
-from rnnbench.probes.base import Diverged, Seeds
+from rnnbench.probes.base import Diverged, Measurement, Seeds
+from rnnbench.probes.training import LOSS_UNITS
 from rnnbench.tasks.base import Task
 from rnnbench.training import Recipe, make_network, train
 
@@ -40,26 +47,34 @@ class StudiedParameters(InitializedParameters):
         }
 
     @model_validator(mode="after")
-    def _data_has_length(self) -> StudiedParameters:
-        tasks.get(self.data)(self.length)
+    def _one_layer_can_read_the_data(self) -> StudiedParameters:
+        """Refuse data that the studied layer would not read as the network of their task does."""
+        task = tasks.get(self.data)(self.length)
+        expected = "expected a task whose one stack reads the inputs, over sequences without padding"
+        if WIRINGS[task.wiring].feeds_back:
+            raise ValueError(f"data '{self.data}' is {task.wiring}, answers are read as well; {expected}")
+        if task.sample(np.random.default_rng(0), 1).lengths is not None:
+            raise ValueError(f"data '{self.data}' pads its sequences; {expected}")
         return self
 
 
-def studied_layer(p: StudiedParameters, seeds: Seeds) -> tuple[Layer, np.ndarray]:
-    """Return the layer, trained if the parameters say so, and the inputs x (T, B, I) it is measured on.
+def studied_layer(p: StudiedParameters, seeds: Seeds) -> tuple[Layer, np.ndarray, list[Measurement]]:
+    """Return the layer, the inputs x (T, B, I) it is measured on, and the rows of its training, if there was any.
 
     Raises Diverged where training did.
     """
     task = tasks.get(p.data)(p.length)
     layer = Layer(p.cell, task.input_size, p.hidden, p.dtype, p.backend, seeds.generator("weights"), **p.initial())
+    learned: list[Measurement] = []
     if p.training_steps:
-        layer.params = {name: value.astype(layer.dtype) for name, value in _trained(p, task, seeds).items()}
+        trained, learned = _trained(p, task, seeds)
+        layer.params = {name: value.astype(layer.dtype) for name, value in trained.items()}
     inputs = task.sample(seeds.generator("inputs"), p.batch).inputs
-    return layer, encode(inputs, task.input_size, layer.dtype)
+    return layer, encode(inputs, task.input_size, layer.dtype), learned
 
 
-def _trained(p: StudiedParameters, task: Task, seeds: Seeds) -> Arrays:
-    """Return the parameters of the one layer of a network after training in float32, from the same initial weights."""
+def _trained(p: StudiedParameters, task: Task, seeds: Seeds) -> tuple[Arrays, list[Measurement]]:
+    """Return the parameters of a network's one layer, trained in float32 from the same initial weights, and rows."""
     architecture = Architecture(cell=p.cell, hidden_size=p.hidden, backend=p.backend, **p.initial())
     network = make_network(architecture, task, seeds.generator("weights"))
     recipe = Recipe(
@@ -68,10 +83,18 @@ def _trained(p: StudiedParameters, task: Task, seeds: Seeds) -> Arrays:
         clip_norm=p.clip_norm,
         clip_value=p.clip_value,
         evaluate_every=p.training_steps,
-        evaluation_size=1,
         stop_when_solved=False,
     )
+    losses, score = [], math.nan
     for step in train(network, task, recipe, seeds.generator("training data"), seeds.generator("evaluation data")):
         if not np.isfinite(step.loss) or not np.isfinite(step.gradient_norm):
             raise Diverged(f"loss {step.loss:g}, gradient norm {step.gradient_norm:g} at training step {step.number}")
-    return network.stack.layers[0].params
+        losses.append(step.loss)
+        score = math.nan if step.score is None else step.score
+    return network.stack.layers[0].params, [
+        Measurement("training_final_loss", float(np.mean(losses[-max(1, len(losses) // 10) :])), LOSS_UNITS[task.loss]),
+        Measurement("training_baseline_loss", task.baseline.loss, LOSS_UNITS[task.loss]),
+        Measurement("training_score", score, task.metric_unit),
+        Measurement("training_baseline_score", task.baseline.value, task.metric_unit),
+        Measurement("training_solved", float(task.solved(score)), "1"),
+    ]

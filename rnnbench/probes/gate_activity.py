@@ -41,7 +41,8 @@ class GateActivity(Probe):
     def measure(self, parameters: ProbeParameters, seeds: Seeds) -> Iterator[Measurement]:
         """Yield the rows of every gate by step, then their means; Diverged where a state is not finite."""
         assert isinstance(parameters, GateActivityParameters)
-        layer, x = studied_layer(parameters, seeds)
+        layer, x, learned = studied_layer(parameters, seeds)
+        yield from learned
         h = layer.forward(x, store=False).h
         if not np.isfinite(h).all():
             raise Diverged("a state is not finite")

@@ -10,8 +10,11 @@ added up in float64, so that nothing underflows. A straight line is fitted to th
 [20, min(T - 1, 200)]: its slope in nats a step, the half-life -ln 2 / slope where it falls, and R^2. Before lag 20 the
 curve still bends. Where the median becomes 0 there is no line, and a row `vanished_at_lag` says where.
 
-`log_gates_only` is v on its way through the gate that keeps memory alone, f of an LSTM and z of a GRU as they are on
-these inputs: ln ||f_{T-k+1} ... f_T v|| - ln ||v||, with a line of its own. The difference is what the weights add.
+`log_gates_only` is the gradient that touches no recurrent weights, with the gates as they are on these inputs and a
+line of its own, `gates_only_half_life`: what is left of the curve where W_hh = 0. For a GRU it is
+ln ||z_{T-k+1} ... z_T v|| - ln ||v||; for an LSTM v first enters the cell,
+ln ||f_{T-k+1} ... f_T o_T (1 - tanh(c_T)^2) v|| - ln ||v||. Paths through the weights add to it or cancel
+it: two norms of the same size need not be the same gradient.
 
 `log_theory` is what can be said beforehand. Cells without such a gate: the upper bound k ln sigma_max(W_hh) of Pascanu,
 Mikolov and Bengio 2013, eq. 6-7 (the slope of tanh and ReLU is at most 1). LSTM and GRU: the path through the gates
@@ -29,7 +32,7 @@ from pydantic import Field
 
 from rnnbench import arithmetic
 from rnnbench.layer import Layer
-from rnnbench.probes._gates import gate_values, log_gates_only
+from rnnbench.probes._gates import gates_only
 from rnnbench.probes._parameters import TaskName
 from rnnbench.probes._path import Path, log_delta_norms
 from rnnbench.probes._studied import StudiedParameters, studied_layer
@@ -37,6 +40,8 @@ from rnnbench.probes.base import Diverged, Measurement, Probe, ProbeParameters, 
 
 FIRST_FITTED_LAG = 20
 LAST_FITTED_LAG = 200
+SMALLEST_SLOPE = 1e-9
+"""Nats a step: a gradient that falls by less keeps its norm but for rounding, and has no half-life."""
 STRETCH = 10
 """Steps between rescalings: float32 reaches down to e^-87, so a fall by e^-8 a step is still measured."""
 
@@ -58,7 +63,8 @@ class GradientDecay(Probe):
         """Yield the curves, their fits and the theory."""
         assert isinstance(parameters, GradientDecayParameters)
         p = parameters
-        layer, x = studied_layer(p, seeds)
+        layer, x, learned = studied_layer(p, seeds)
+        yield from learned
         direction = seeds.generator("direction").standard_normal((p.batch, p.hidden))
         start = {name: np.zeros_like(direction) for name in layer.cell.states} | {"h": direction}
         logs = log_delta_norms(Path(layer, x, STRETCH), start)
@@ -73,10 +79,10 @@ class GradientDecay(Probe):
         else:
             yield from fitted_line(curve)
         if layer.cell.memory_gate in layer.cell.saved:
-            gates_only = np.median(log_gates_only(gate_values(layer, x)[layer.cell.memory_gate], direction), axis=1)
-            for lag, value in enumerate(gates_only):
+            alone = np.median(gates_only(layer, x, direction), axis=1)
+            for lag, value in enumerate(alone):
                 yield Measurement("log_gates_only", value, "nat", lag)
-            for row in list(fitted_line(gates_only))[:2]:
+            for row in list(fitted_line(alone))[:2]:
                 yield row._replace(quantity=f"gates_only_{row.quantity}")
         for lag, value in enumerate(theory(layer, p.length)):
             yield Measurement("log_theory", value, "nat", lag)
@@ -104,7 +110,7 @@ def fitted_line(curve: np.ndarray) -> Iterator[Measurement]:
     spread = np.square(curve[lags] - curve[lags].mean()).sum()
     unexplained = np.square(curve[lags] - slope * lags - intercept).sum()
     yield Measurement("decay_slope", slope, "nat/step")
-    yield Measurement("half_life", -math.log(2) / slope if slope < 0 else math.nan, "step")
+    yield Measurement("half_life", -math.log(2) / slope if slope < -SMALLEST_SLOPE else math.nan, "step")
     yield Measurement("fit_r2", 1 - unexplained / spread if spread > 0 else math.nan, "1")
     yield Measurement("fit_first_lag", lags[0], "step")
     yield Measurement("fit_last_lag", lags[-1], "step")

@@ -45,7 +45,8 @@ class JacobianProducts(Probe):
         """Yield the singular values and bounds by lag; Diverged where a Jacobian is not finite."""
         assert isinstance(parameters, JacobianProductsParameters)
         p = parameters
-        layer, x = studied_layer(p, seeds)
+        layer, x, learned = studied_layer(p, seeds)
+        yield from learned
         path = Path(layer, x, stretch=1)
         products = [GradedProduct(frame) for frame in path.frames(seeds.generator("frames"))]
         wanted = set(np.geomspace(1, p.length, p.lags).round().astype(int).tolist())

@@ -8,7 +8,10 @@ left out: there the frame has not turned into place yet, here the states still c
 the batch. For a cell with one gate `log_eigenvalue` is ln |eig(W_hh)| in descending order: the exponents that the
 layer has where its nonlinearity has slope 1, those of a linear layer exactly.
 
-`largest_exponent` > 0 is chaos: gradients explode. An exponent of 0 keeps a direction for ever: the edge of chaos.
+`largest_exponent` > 0: gradients explode, and of a layer whose states stay bounded (not a linear one) the motion is
+chaotic. An exponent of 0 keeps a direction for ever. Where a Jacobian is singular, as that of rnn_relu with units at 0,
+the least exponents are ln of its rounding, about -36 a step in float64 where -inf would be right: they, and
+`mean_exponent` with them, then say no more than that directions are lost at once.
 """
 
 from __future__ import annotations
@@ -48,7 +51,8 @@ class Lyapunov(Probe):
         """Yield the exponents in descending order; Diverged where a Jacobian is not finite."""
         assert isinstance(parameters, LyapunovParameters)
         p = parameters
-        layer, x = studied_layer(p, seeds)
+        layer, x, learned = studied_layer(p, seeds)
+        yield from learned
         exponents = lyapunov_exponents(Path(layer, x, stretch=1), seeds.generator("frames"), p.burn_in)
         for place, value in enumerate(exponents, start=1):
             yield Measurement("lyapunov_exponent", value, "nat/step", place)
@@ -70,6 +74,6 @@ def lyapunov_exponents(path: Path, rng: np.random.Generator, burn_in: int) -> np
             raise Diverged(f"the Jacobian of step {place} is not finite")
         frames, r = np.linalg.qr(pulled)
         if place < len(path) - burn_in:
-            with np.errstate(divide="ignore"):  # a singular Jacobian has exponents of -inf
+            with np.errstate(divide="ignore"):  # exactly 0 where rounding leaves nothing: -inf
                 total += np.log(np.abs(np.diagonal(r, axis1=1, axis2=2)))
     return np.sort((total / (len(path) - 2 * burn_in)).mean(axis=0))[::-1]

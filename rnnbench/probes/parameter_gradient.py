@@ -5,7 +5,8 @@
 The loss is at the last step, a random direction on h_T summed over the batch. For each parameter W the rows
 `log_gradient_share_W` are ln ||g_{T-k}|| - ln ||dL/dW|| against the lag k, in nats. Shares are computed one step at a
 time and rescaled, so that they are measured where their sum has long ceased to feel them: a share below
-ln(machine epsilon) is one the sum would be the same without.
+ln(machine epsilon) is below the resolution of the norm of dL/dW. Single entries, as the row of a rare symbol in W_xh,
+may be much smaller than that norm and still feel it.
 
 `steps_that_count_W` is the lag from which on all earlier steps together, in the order of the sum, add less than 1 % of
 its norm: how long truncated backpropagation has to be for this parameter.
@@ -42,7 +43,8 @@ class ParameterGradient(Probe):
         """Yield the shares by lag and how many steps count; Diverged where a gradient is not finite."""
         assert isinstance(parameters, ParameterGradientParameters)
         p = parameters
-        layer, x = studied_layer(p, seeds)
+        layer, x, learned = studied_layer(p, seeds)
+        yield from learned
         direction = seeds.generator("direction").standard_normal((p.batch, p.hidden))
         start = {name: np.zeros_like(direction) for name in layer.cell.states} | {"h": direction}
         shares, scales = parameter_shares(Path(layer, x, stretch=1), start)

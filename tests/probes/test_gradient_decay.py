@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from rnnbench import Layer, probes
-from rnnbench.probes._gates import log_gates_only
+from rnnbench import Layer, probes, tasks
+from rnnbench.probes._gates import gates_only, log_gates_only
 from rnnbench.probes._path import Path, log_delta_norms
+from rnnbench.probes._studied import studied_layer
 from rnnbench.probes.base import Seeds
 from rnnbench.probes.gradient_decay import fitted_line, theory
 
@@ -41,7 +42,7 @@ def test_a_scaled_rotation_at_rest_shrinks_by_its_gain_a_step(cell, gain):
     assert fit["decay_slope"] == pytest.approx(math.log(gain), abs=1e-12)
     if gain < 1:
         assert fit["half_life"] == pytest.approx(-math.log(2) / math.log(gain), rel=1e-10)
-    if gain > 1:
+    if gain >= 1:
         assert math.isnan(fit["half_life"])
     np.testing.assert_allclose(theory(layer, 60), np.arange(60) * math.log(gain), atol=1e-11)
 
@@ -66,7 +67,20 @@ def test_the_path_through_the_gates_alone_halves_as_its_bias_says(cell, bias, ha
     assert fit["half_life"] == pytest.approx(half_life, rel=0.005)
     gate = np.full((150, 3, 8), 1 / (1 + math.exp(-bias)))
     direction = np.random.default_rng(0).standard_normal((3, 8))
-    np.testing.assert_allclose(log_gates_only(gate, direction)[:, 1], theory(layer, 150), atol=1e-11)
+    entering = gate[0] * direction
+    np.testing.assert_allclose(log_gates_only(gate, direction, entering)[:, 1], theory(layer, 150), atol=1e-11)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "gru_reset_before"])
+def test_without_recurrent_weights_the_gates_alone_are_the_whole_gradient(cell):
+    """At every lag, the first among them, on inputs that move the gates; gru_reset_before has no other way either."""
+    rng = np.random.default_rng(0)
+    layer = Layer(cell, 3, 8, dtype="float64", backend="reference", gate_bias=1.0)
+    layer.params["W_hh"][:] = 0
+    x, direction = rng.standard_normal((60, 4, 3)), rng.standard_normal((4, 8))
+    start = {name: np.zeros_like(direction) for name in layer.cell.states} | {"h": direction}
+    logs = log_delta_norms(Path(layer, x, 7), start)[""]
+    np.testing.assert_allclose(gates_only(layer, x, direction), logs - logs[0], atol=1e-11)
 
 
 def test_of_gates_that_differ_the_slowest_is_left():
@@ -74,7 +88,8 @@ def test_of_gates_that_differ_the_slowest_is_left():
     gate = np.broadcast_to([0.5, 0.9], (40, 1, 2))
     lags = np.arange(40)
     expected = np.log(np.hypot(3 * 0.5**lags, 4 * 0.9**lags) / 5)
-    np.testing.assert_allclose(log_gates_only(gate, np.array([[3.0, -4.0]]))[:, 0], expected, atol=1e-12)
+    direction = np.array([[3.0, -4.0]])
+    np.testing.assert_allclose(log_gates_only(gate, direction, gate[0] * direction)[:, 0], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -184,13 +199,66 @@ def test_half_lives_at_initialisation_are_those_expected(cell, setting, half_lif
 @pytest.mark.parametrize(
     ("cell", "setting", "slope"),
     [
-        ("rnn", {"gain": 1.1}, -0.032),
+        ("rnn", {"gain": 1.1}, -0.016),
         ("rnn", {"gain": 1.5}, 0.055),
         ("lstm", {"gate_bias": 3.0}, 0.011),
-        ("lstm", {"gate_bias": 5.0}, 0.011),
+        ("lstm", {"gate_bias": 5.0}, 0.003),
     ],
     ids=str,
 )
 def test_slopes_near_zero_are_those_expected(cell, setting, slope):
-    """Within 0.02 nats a step: where growth and saturation nearly cancel, the size of the inputs moves the slope."""
-    assert median_slope(cell, setting) == pytest.approx(slope, abs=0.02)
+    """Those of gain 1.5 and bias 3 are what another program found from other random numbers.
+
+    At gain 1.1 and bias 5 it found -0.032 and 0.011 for the -0.016 and 0.003 here, where two of four seeds decay:
+    growth and saturation nearly cancel, and the size of the inputs decides what is left, as the next test shows.
+    """
+    assert median_slope(cell, setting) == pytest.approx(slope, abs=0.006)
+
+
+def test_where_growth_and_saturation_nearly_cancel_the_size_of_the_inputs_decides():
+    """An RNN at gain 1.1: half the inputs saturate it less and double ones more, and -0.032 lies between."""
+    slopes = []
+    for factor in (0.5, 1.0, 2.0):
+        found = []
+        for seed in range(2):
+            options = {"hidden": 64, "batch": 4, "data": "adding", "length": 250, "seed": seed, "backend": "reference"}
+            parameters = probes.get("gradient_decay").Parameters(cell="rnn", gain=1.1, **options)
+            seeds = Seeds(seed, "gradient_decay")
+            layer, x, _ = studied_layer(parameters, seeds)
+            start = {"h": seeds.generator("direction").standard_normal((4, 64))}
+            logs = log_delta_norms(Path(layer, factor * x, 10), start)[""]
+            found.append(next(fitted_line(np.median(logs - logs[0], axis=1))).value)
+        slopes.append(np.mean(found))
+    assert 0 > slopes[0] > slopes[1] > -0.032 > slopes[2]
+
+
+@pytest.mark.parametrize("training_steps", [0, 1])
+@pytest.mark.parametrize(
+    ("data", "length", "why"),
+    [
+        ("number_translation", None, "sequence-to-sequence, answers are read as well"),
+        ("digit_captions", None, "one-to-many, answers are read as well"),
+        ("parity", 60, "pads its sequences"),
+        ("adding_1997", 50, "pads its sequences"),
+        ("embedded_reber", None, "pads its sequences"),
+    ],
+)
+def test_data_that_one_layer_does_not_read_as_its_network_would_is_refused(data, length, why, training_steps):
+    length = tasks.get(data).default_length if length is None else length
+    with pytest.raises(ValidationError, match=f"data '{data}' {'is ' if 'read' in why else ''}{why}; expected a task"):
+        probes.get("gate_activity").Parameters(data=data, length=length, training_steps=training_steps)
+
+
+@pytest.mark.parametrize(("steps", "solved"), [(1, 0.0), (60, 1.0)])
+def test_after_training_the_rows_say_whether_the_task_was_learned(steps, solved):
+    """Echoing 1 of 4 orders over 10 steps: an LSTM of 32 units learns it in 60 steps at this rate, and not in one."""
+    probe = probes.get("gate_activity")
+    options = {"data": "temporal_order", "length": 20, "batch": 4, "backend": "reference", "learning_rate": 0.02}
+    table = by_quantity(probe.measure(probe.Parameters(**options, training_steps=steps), Seeds(0, "a trial")))
+    assert table["training_solved"] == [solved]
+    assert table["training_baseline_loss"] == [pytest.approx(math.log(4))]
+    assert table["training_baseline_score"] == [0.25]
+    assert (table["training_score"][0] > 0.99) == bool(solved)
+    assert (table["training_final_loss"][0] < 0.5 * math.log(4)) == bool(solved)
+    untrained = by_quantity(probe.measure(probe.Parameters(**options), Seeds(0, "a trial")))
+    assert not any(name.startswith("training_") for name in untrained)

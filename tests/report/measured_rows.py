@@ -31,9 +31,9 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         for cell, bias in (("rnn", None), ("lstm", -2.0), ("lstm", 4.0), ("gru", 1.0))
     ],
     "exploding": [
-        {"length": 20, "hidden": 12, "batch": 6, "steps": 40, "gain": 2.0, "learning_rate": 1.0, "optimizer": "sgd"}
+        {"length": 40, "hidden": 30, "batch": 6, "steps": 20, "gain": gain, "learning_rate": 0.01, "optimizer": "sgd"}
         | {"evaluation_size": 10, "clip_norm": norm, "regularization": weight}
-        for norm, weight in ((0.0, 0.0), (1.0, 0.0), (1.0, 2.0))
+        for gain, norm, weight in ((2.5, 0.0, 0.0), (2.5, 1.0, 0.0), (2.5, 1.0, 2.0), (0.9, 0.0, 0.0))
     ],
 }
 
@@ -52,5 +52,11 @@ def add_measured(run: Any, probe: str, seeds: int = 2, settings: Sequence[dict[s
 MEASURED: dict[str, Callable[..., None]] = {
     f"measured_{probe}" if probe == "gradient_decay" else probe: partial(add_measured, probe=probe)
     for probe in SETTINGS
+} | {
+    "diverging": partial(
+        add_measured,
+        probe="exploding",
+        settings=[SETTINGS["exploding"][0] | {"task": "adding", "steps": 60, "learning_rate": 3.0}],
+    )
 }
 """How `build` adds the rows of each; rows of gradient_decay exist made up as well."""

@@ -103,18 +103,19 @@ def test_the_wirings_of_the_run_are_drawn_in_one_figure(document):
 
 
 @pytest.mark.parametrize("name", WIRINGS)
-def test_a_diagram_has_a_box_a_step_and_an_arrow_for_all_that_is_read_fed_and_answered(name):
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_a_diagram_has_a_box_a_step_and_an_arrow_for_all_that_is_read_fed_and_answered(name, both_ways):
     steps = training_wirings._steps(WIRINGS[name])
     with style.context():
         _, grid = style.panels(1)
-        training_wirings.paint_steps(grid[0, 0], steps)
+        training_wirings.paint_steps(grid[0, 0], steps, both_ways)
     patches = grid[0, 0].patches
     kinds = (FancyBboxPatch, Circle, FancyArrowPatch)
     counts = {kind: sum(isinstance(patch, kind) for patch in patches) for kind in kinds}
     read, fed, answered = (sum(getattr(s, field) is not None for s in steps) for field in ("reads", "feeds", "answers"))
     assert counts[FancyBboxPatch] == len(steps)
     assert counts[Circle] == read + answered
-    assert counts[FancyArrowPatch] == read + fed + answered + len(steps) - 1
+    assert counts[FancyArrowPatch] == read + fed + answered + (1 + both_ways) * (len(steps) - 1)
     dashed = [p for p in patches if isinstance(p, FancyArrowPatch) and p.get_linestyle() == "--"]
     assert len(dashed) == fed
 
@@ -139,3 +140,14 @@ def test_what_a_network_writes_is_in_a_table(empty_run):
     (table,) = [table for table in tables if table.caption.startswith("What trained networks write")]
     assert [row[-2:] for row in table.rows] == [["Once ", "The end. ¶ A"]]
     assert np.all([len(row) == len(table.columns) for row in table.rows])
+
+
+def test_networks_that_read_both_ways_have_a_diagram_of_their_own(empty_run):
+    run = made_up(empty_run, ("named_entities", "stock_returns"), seeds=1)
+    for record in run.records:
+        record |= {"bidirectional": record["task"] == "named_entities", "layers": 1}
+    found = drawing(compose(run.results()), "training_wirings")
+    assert "Many-to-many, both directions: named entity recognition." in found.finding
+    many_to_one, many_to_many = found.figure().axes
+    assert many_to_many.get_title(loc="left") == "many-to-many, both directions"
+    assert len(many_to_many.patches) == len(many_to_one.patches) + 2 * 2 + 2  # two answers more, two states' way back

@@ -24,10 +24,11 @@ NAMES = {
     "lyapunov": ["lyapunov-adding"],
     "parameter_gradient": ["parameter_gradient-adding"],
     "gate_activity": ["gate_activity-adding"],
-    "exploding": ["exploding-adding"],
+    "exploding": ["exploding-temporal-order"],
 }
 PANELS = {"gradient_paths-lstm-adding": 2, "gradient_paths-gru-adding": 1, "jacobian_products-adding": 3}
-PANELS |= {"lyapunov-adding": 2, "parameter_gradient-adding": 3, "gate_activity-adding": 3, "exploding-adding": 3}
+PANELS |= {"lyapunov-adding": 2, "parameter_gradient-adding": 3, "gate_activity-adding": 3}
+PANELS |= {"exploding-temporal-order": 4}
 
 
 @pytest.fixture(scope="module")
@@ -116,11 +117,27 @@ def test_gates_say_which_is_open(runs: dict[str, Results]) -> None:
     assert finding.endswith("is below 0.1 or above 0.9 for 100 % of the time.")
 
 
-def test_exploding_says_who_diverged_and_bounds_the_others(runs: dict[str, Results]) -> None:
-    document = compose(runs["exploding"])
+def test_exploding_says_what_became_of_the_gradient_through_time_in_every_arm(runs: dict[str, Results]) -> None:
+    run = runs["exploding"]
+    document = compose(run)
     finding = document.drawings[0].finding
-    assert "with no clipping 2 of 2 trials diverge" in finding
-    assert "with norm ≤ 1 none diverges" in finding
-    assert "with norm ≤ 1, Ω × 2 none diverges" in finding
+    arms = {
+        "Gain 2.5, no clipping": {"gain": 2.5, "clip_norm": 0.0},
+        "Gain 2.5, norm ≤ 1, Ω × 2": {"gain": 2.5, "regularization": 2.0},
+        "Gain 0.9, no clipping": {"gain": 0.9},
+    }
+    peaks = [median(run, "recurrent_gradient_norm_quantile", 100, **setting) for setting in arms.values()]
+    assert peaks[0] > 100 * peaks[2]
+    for (name, setting), peak in zip(arms.items(), peaks, strict=True):
+        readout = median(run, "largest_readout_gradient_norm", **setting)
+        assert readout < math.sqrt(2 * 30)
+        norms = f"‖dL/dW_hh‖ reaches {wording.significant(peak, 2)}, ‖dL/dW_hy‖ {wording.significant(readout, 2)}"
+        assert f"{name}: {norms}, the largest update " in finding
+        assert f"the final loss is {wording.significant(median(run, 'final_loss', **setting))} " in finding
     [table] = document.sections[0].tables
-    assert [row[[c.title for c in table.columns].index("diverged")] for row in table.rows] == ["2", "0", "0"]
+    assert table.rows[0][[column.title for column in table.columns].index("arm")] == "gain 0.9, no clipping"
+
+
+def test_a_divergence_is_counted(build: Callable[..., Results]) -> None:
+    finding = compose(build("diverging")).drawings[0].finding
+    assert finding.endswith("; 2 of 2 trials diverge.")

@@ -200,9 +200,9 @@ def test_machine_rate_is_the_median_of_what_was_measured(drawn, results):
 def test_growing_gradients_have_no_half_life_and_the_finding_says_so(document, drawn):
     finding = drawing_named(document, "half_life-sequential-digits").finding
     assert finding.endswith(
-        "In RNN (orthogonal, gain 1.5) and LSTM (orthogonal, gate bias 3) it grows and has no half-life."
+        "In RNN (orthogonal, gain 1.5) and LSTM (orthogonal, gate bias 3) it does not decay and has no half-life."
     )
-    assert texts(drawn["half_life-sequential-digits"]).count("3 of 3 grow →") == 2
+    assert texts(drawn["half_life-sequential-digits"]).count("3 of 3 do not decay →") == 2
 
 
 def test_gradient_finding_leads_with_what_vanishes_and_what_lasts(document, results):

@@ -168,7 +168,7 @@ def test_half_lives_in_the_table_are_those_of_the_rows(document, results):
     assert row[4] == f"{values.median():.1f}"
     assert row[5] == f"{values.min():.1f} to {values.max():.1f}"
     grown = [row for row in table.rows if row[6] != "0"]
-    assert [row[4:7] for row in grown] == [["–", "–", "3"]] * 2
+    assert [row[4:7] for row in grown] == [["∞", "–", "3"]] * 2
     assert {row[3] for row in table.rows if row[0] == "RNN"} == {"–"}, "an RNN has no gate bias"
 
 

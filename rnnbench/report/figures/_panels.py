@@ -21,6 +21,9 @@ FLOAT32_SMALLEST_NORMAL = float(np.log10(np.finfo(np.float32).smallest_normal))
 LOWEST_DECADE = -45.0
 """Below float32's smallest normal number (10⁻³⁸) float32 loses a gradient: no need to draw it."""
 MOST_PANELS = 6
+KEPT = ("training_steps", "initialization", "gain", "gate_bias", "chrono", "clip_norm", "clip_value")
+"""Parameters that panels give up last: what these figures are drawn to compare, before and after training above all."""
+CLIPPING = {"clip_norm": "norm ≤", "clip_value": "entries ≤"}
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,11 @@ def split(
 ) -> tuple[list[Panel], dict[str, Any]]:
     """Return a panel for each cell and setting, and the parameters that are held to have few panels.
 
-    Whole parameters are given up, the last first, until the panels are few enough to be read.
+    Whole parameters are given up until the panels are few enough to be read: those that are not KEPT before those that
+    are, and of either the last first.
     """
     names, held = rows.varying(frame, besides=("data", *besides)), dict[str, Any]()
+    names.sort(key=lambda name: KEPT.index(name) if name in KEPT else len(KEPT))
     while names and len(list(groups(frame, ["cell", *names]))) > most:
         frame, more = hold(frame, [names.pop()])
         held |= more
@@ -74,8 +79,42 @@ def split(
         own = [name for name in rows.varying(of_cell) if name in names]
         for setting, part in groups(of_cell, own):
             measurements = rows.measurements[rows.measurements["key"].isin(part["key"])]
-            panels.append(Panel(str(values.get("cell", "")), wording.setting(setting), measurements))
+            panels.append(Panel(str(values.get("cell", "")), label(setting), measurements))
     return panels, held
+
+
+def label(setting: Mapping[str, Any]) -> str:
+    """Return a setting in words, the clipping of its training as a bound: "training steps 600, norm ≤ 1"."""
+    rest = {name: value for name, value in setting.items() if name not in CLIPPING}
+    trained = float(setting.get("training_steps", 1)) > 0
+    clipping = clipping_in_words(setting) if trained and len(rest) < len(setting) else ""
+    return ", ".join(filter(None, [wording.setting(rest), clipping]))
+
+
+def clipping_in_words(setting: Mapping[str, Any]) -> str:
+    """Return the bounds that a setting clips by, "no clipping" where there are none."""
+    bounds = {name: setting[name] for name in CLIPPING if float(setting.get(name, 0)) > 0}
+    return ", ".join(f"{CLIPPING[name]} {wording.value_text(bound)}" for name, bound in bounds.items()) or "no clipping"
+
+
+def learned(rows: Rows, frame: pd.DataFrame) -> str:
+    """Say in which trained trials of a frame the task was learned: a sentence to go behind a finding, or nothing."""
+    quantities = ("training_solved", "training_score", "training_baseline_score")
+    of_frame = [found[found["key"].isin(frame["key"])] for found in map(rows.quantity, quantities)]
+    if not len(of_frame[0]):
+        return ""
+    parts = []
+    for where, part in groups(of_frame[0], ["cell"]):
+        if part["value"].all():
+            continue
+        score, baseline = (found.loc[found["key"].isin(part["key"]), "value"].median() for found in of_frame[1:])
+        cell = wording.cell_label(str(where.get("cell", "")))
+        solved = f"{int(part['value'].sum())} of {wording.count(len(part), 'trained trial')}"
+        scores = f"median score {wording.significant(float(score))}, baseline {wording.significant(float(baseline))}"
+        parts.append(f"{cell} in {solved} ({scores})")
+    if not parts:
+        return " The task was learned in every trained trial."
+    return f" The task was not learned in every trained trial: {wording.listing(parts)}."
 
 
 def limits_in_decades(curves: Sequence[pd.Series]) -> tuple[float, float]:

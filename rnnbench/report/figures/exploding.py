@@ -1,4 +1,4 @@
-"""What clipping does where gradients explode: loss, norm and update at every step of training, a colour a rule."""
+"""What clipping does where gradients explode through time: loss, norms and update by training step, a colour an arm."""
 
 from __future__ import annotations
 
@@ -18,12 +18,19 @@ from rnnbench.report.rows import Rows, groups, hold
 from rnnbench.report.tables import Column, Table
 
 RULES = ("clip_norm", "clip_value", "regularization")
-TRACES = {"training_loss": "loss", "gradient_norm": "norm before clipping", "update_norm": "norm of the update"}
+ARMS = ("gain", *RULES)
+"""What an arm differs by: the rule, and the gain of a control that does not explode."""
+TRACES = {
+    "training_loss": "loss",
+    "recurrent_gradient_norm": "‖dL/dW_hh‖",
+    "readout_gradient_norm": "‖dL/dW_hy‖",
+    "update_norm": "‖update‖",
+}
 COLORS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
 class Exploding(Plot):
-    """Traces of training with and without clipping and regulariser, three panels; one figure a task."""
+    """Traces of training with and without clipping and regulariser, a panel a quantity; one figure a task."""
 
     name = "exploding"
     title = "Exploding gradients"
@@ -32,9 +39,9 @@ class Exploding(Plot):
     def draw(self, rows: Rows) -> list[Drawing]:
         """Return one drawing per task."""
         drawings = []
-        for where, part in groups(rows.quantity("gradient_norm"), ["task"]):
+        for where, part in groups(rows.quantity("recurrent_gradient_norm"), ["task"]):
             shown, held = _held(rows, part)
-            arms = {rule: rows.measurements[rows.measurements["key"].isin(own["key"])] for rule, own in _arms(shown)}
+            arms = {arm: rows.measurements[rows.measurements["key"].isin(own["key"])] for arm, own in _arms(shown)}
             drawings.append(self._drawing(where, arms, held))
         return drawings
 
@@ -45,49 +52,55 @@ class Exploding(Plot):
             name="-".join(filter(None, [self.name, task])),
             title=f"{self.title}, {task}" if task else self.title,
             finding=finding,
-            reading="Thin lines: seeds; thick: their median while all of them train. Dotted: the loss of the trivial "
-            "baseline. A cross marks where a loss or gradient stopped being finite."
+            reading="Norms are those of the loss, before clipping and without Ω; W_hh is reached through time, the "
+            "readout W_hy is not. Thin lines: seeds; thick: their median while all of them train. Dotted: the loss "
+            "of the trivial baseline. A cross marks where a loss or gradient stopped being finite."
             + (f" Shown at {shown}." if shown else ""),
-            alternative=f"Traces of loss, gradient norm and update norm over training steps. {finding}",
+            alternative=f"Traces of loss, gradient norms and update norm over training steps. {finding}",
             paint=partial(_paint, arms),
         )
 
     def tables(self, rows: Rows) -> list[Table]:
         """Return for each task, setting and rule how training ended and what was clipped."""
         columns = [
-            *(Column(name, numeric=False) for name in ("setting", "rule")),
-            *map(Column, ("trials", "diverged", "norm, median", "norm, 99th percentile", "norm, largest")),
+            *(Column(name, numeric=False) for name in ("setting", "arm")),
+            *map(Column, ("trials", "diverged")),
+            *(Column(f"‖dL/dW_hh‖, {name}") for name in ("median", "99th percentile", "largest")),
+            Column("‖dL/dW_hy‖, largest"),
             Column("clipped", "% of steps"),
-            *map(Column, ("final loss, median", "largest loss, median", "final score, median")),
+            *map(Column, ("final loss, median", "largest loss, median", "baseline loss", "final score, median")),
         ]
         tables = []
         for where, part in groups(rows.quantity("fraction_clipped"), ["task"]):
-            others = rows.varying(part, besides=("task", *RULES))
+            others = rows.varying(part, besides=("task", *ARMS))
             body = [
-                [wording.setting(values) or wording.MISSING, rule, *_row(rows, own)]
+                [wording.setting(values) or wording.MISSING, arm, *_row(rows, own)]
                 for values, of_setting in groups(part, ["cell", *others])
-                for rule, own in _arms(of_setting)
+                for arm, own in _arms(of_setting)
             ]
             tables.append(Table(f"Training where gradients explode, {wording.setting(where)}.", columns, body))
         return [table.condensed() for table in tables]
 
 
 def _held(rows: Rows, part: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Keep one cell and one value of whatever is no rule of clipping."""
+    """Keep one cell and one value of whatever no arm differs by."""
     shown, held = hold(part, ["cell"]) if "cell" in part else (part, {})
-    shown, more = hold(shown, rows.varying(shown, besides=("task", *RULES)))
+    shown, more = hold(shown, rows.varying(shown, besides=("task", *ARMS)))
     return shown, held | more
 
 
 def _arms(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Return (rule in words, rows) for each rule of clipping, the one without any first."""
-    return [(_rule(values), part) for values, part in groups(frame, RULES)]
+    """Return (arm in words, rows) for each gain and rule of clipping, no clipping first; the gain if there are more."""
+    many = "gain" in frame and frame["gain"].nunique() > 1
+    return [
+        (", ".join([*([wording.setting({"gain": values["gain"]})] if many else []), _rule(values)]), part)
+        for values, part in groups(frame, ARMS)
+    ]
 
 
 def _rule(values: Mapping[str, Any]) -> str:
-    words = {"clip_norm": "norm ≤", "clip_value": "entries ≤", "regularization": "Ω ×"}
-    known = [f"{words[name]} {wording.value_text(value)}" for name, value in values.items() if float(value) > 0]
-    return ", ".join(known) or "no clipping"
+    weight = float(values.get("regularization", 0))
+    return _panels.clipping_in_words(values) + (f", Ω × {wording.value_text(weight)}" if weight else "")
 
 
 def _row(rows: Rows, own: pd.DataFrame) -> list[str]:
@@ -98,8 +111,9 @@ def _row(rows: Rows, own: pd.DataFrame) -> list[str]:
         values = values[values["index"].isna()] if index is None else values[values["index"] == index]
         return wording.significant(factor * float(values["value"].median()))
 
-    norms = [median("gradient_norm_quantile", percent) for percent in (50, 99, 100)]
-    ends = [median(name) for name in ("final_loss", "largest_loss", "final_score")]
+    norms = [median("recurrent_gradient_norm_quantile", percent) for percent in (50, 99, 100)]
+    norms.append(median("largest_readout_gradient_norm"))
+    ends = [median(name) for name in ("final_loss", "largest_loss", "baseline_loss", "final_score")]
     return [str(len(own)), str(_diverged(found)), *norms, median("fraction_clipped", factor=100), *ends]
 
 
@@ -139,20 +153,21 @@ def _paint_trace(axes: Axes, found: pd.DataFrame, color: str) -> None:
 
 
 def _finding(arms: dict[str, pd.DataFrame]) -> str:
-    """Say what becomes of training under each rule, from how it ends."""
-    parts = []
-    for rule, found in arms.items():
-        trials, diverged = found["key"].nunique(), _diverged(found)
-        if diverged:
-            parts.append(f"with {rule} {diverged} of {wording.count(trials, 'trial')} diverge")
-            continue
-        losses = found.loc[found["quantity"] == "final_loss", "value"]
-        jumps = found.loc[found["quantity"] == "update_norm", "value"].max()
-        parts.append(
-            f"with {rule} none diverges, the final loss is {wording.significant(float(losses.median()))} "
-            f"and the largest update {wording.significant(float(jumps))}"
-        )
-    norms = pd.concat([found.loc[found["quantity"] == "gradient_norm", "value"] for found in arms.values()])
-    peak = float(norms[np.isfinite(norms)].max()) if np.isfinite(norms).any() else float("nan")
-    text = "; ".join(parts)
-    return f"Norms reach {wording.significant(peak)}: {text}."
+    """Say how large the gradient by W_hh becomes in each arm, how large the readout's, and how training ends."""
+    return " ".join(f"{wording.heading(arm)}: {_outcome(found)}." for arm, found in arms.items())
+
+
+def _outcome(found: pd.DataFrame) -> str:
+    """Say what the trials of one arm come to, medians over seeds."""
+
+    def largest(quantity: str) -> str:
+        own = found[(found["quantity"] == quantity) & np.isfinite(found["value"])]
+        return wording.significant(float(own.groupby("key")["value"].max().median()), 2)
+
+    text = f"‖dL/dW_hh‖ reaches {largest('recurrent_gradient_norm')}, ‖dL/dW_hy‖ {largest('readout_gradient_norm')}"
+    text += f", the largest update {largest('update_norm')}"
+    diverged, trials = _diverged(found), found["key"].nunique()
+    if diverged:
+        return f"{text}; {diverged} of {wording.count(trials, 'trial')} diverge"
+    ends = [float(found.loc[found["quantity"] == name, "value"].median()) for name in ("final_loss", "baseline_loss")]
+    return f"{text}; the final loss is {wording.significant(ends[0])} (baseline {wording.significant(ends[1])})"

@@ -34,13 +34,18 @@ class GateActivity(Plot):
         for where, part in groups(gated, ["data"]):
             panels, held = _panels.split(rows, part)
             if all(_gates(panel) for panel in panels):
-                drawings.append(self._drawing(where, panels, part, held))
+                drawings.append(self._drawing(rows, where, panels, part, held))
         return drawings
 
     def _drawing(
-        self, where: Mapping[str, Any], panels: list[Panel], part: pd.DataFrame, held: Mapping[str, Any]
+        self,
+        rows: Rows,
+        where: Mapping[str, Any],
+        panels: list[Panel],
+        part: pd.DataFrame,
+        held: Mapping[str, Any],
     ) -> Drawing:
-        data, finding = wording.setting(where), _finding(panels)
+        data, finding = wording.setting(where), _finding(panels) + _panels.learned(rows, part)
         return Drawing(
             name="-".join(filter(None, [self.name, data])),
             title=f"{self.title}, {data}" if data else self.title,

@@ -18,14 +18,17 @@ from rnnbench.report import ranking, style, wording
 from rnnbench.report.figures._panels import (
     DECADES_PER_NAT,
     FLOAT32_SMALLEST_NORMAL,
+    KEPT,
     LOWEST_DECADE,
     float32_line,
+    label,
+    learned,
     limits_in_decades,
 )
 from rnnbench.report.figures.base import Drawing, Plot
 from rnnbench.report.rows import Rows, groups, hold, seed_count
 
-CONDITIONS = ("initialization", "gain", "gate_bias", "chrono", "training_steps")
+CONDITIONS = KEPT
 _THEORY = (
     (("rnn",), "the upper bound (γ σ_max(W_hh))ᵏ"),
     (("lstm", "gru"), "the path through the gate that keeps the state alone, σ(its bias)ᵏ"),
@@ -64,13 +67,20 @@ class GradientDecay(Plot):
             shown, held = hold(part, rows.varying(part, besides=("cell", "data", *CONDITIONS)))
             curves = _curves(rows, shown)
             if curves:
-                drawings.append(self._drawing(where, curves, held, seed_count(shown)))
+                drawings.append(self._drawing(where, curves, held, shown, learned(rows, shown)))
         return drawings
 
-    def _drawing(self, where: Mapping[str, Any], curves: list[Curve], held: Mapping[str, Any], seeds: int) -> Drawing:
-        data = wording.setting(where)
+    def _drawing(
+        self,
+        where: Mapping[str, Any],
+        curves: list[Curve],
+        held: Mapping[str, Any],
+        shown: pd.DataFrame,
+        training: str,
+    ) -> Drawing:
+        data, seeds = wording.setting(where), seed_count(shown)
         title = f"{self.title}, {data}" if data else self.title
-        finding = _finding(curves, data, seeds)
+        finding = _finding(curves, data, seeds) + training
         return Drawing(
             name="-".join(filter(None, [self.name, data])),
             title=title,
@@ -90,7 +100,7 @@ def _curves(rows: Rows, norms: pd.DataFrame) -> list[Curve]:
         conditions = [name for name in rows.varying(of_cell) if name in CONDITIONS]
         for setting, part in groups(of_cell, conditions):
             others = [_by_lag(frame[frame["key"].isin(part["key"])]) for frame in quantities]
-            curves.append(Curve(str(values.get("cell", "")), wording.setting(setting), part, *others))
+            curves.append(Curve(str(values.get("cell", "")), label(setting), part, *others))
     return [curve for curve in curves if len(curve.median)]
 
 

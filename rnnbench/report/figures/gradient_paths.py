@@ -39,22 +39,27 @@ class GradientPaths(Plot):
         for where, part in groups(rows.quantity("log_gates_only"), ["data", "cell"]):
             panels, held = _panels.split(rows, part)
             if all(len(panel.curve("log_gradient_norm")) for panel in panels):
-                drawings.append(self._drawing(where, panels, part, held))
+                drawings.append(self._drawing(rows, where, panels, part, held))
         return drawings
 
     def _drawing(
-        self, where: Mapping[str, Any], panels: list[Panel], part: pd.DataFrame, held: Mapping[str, Any]
+        self,
+        rows: Rows,
+        where: Mapping[str, Any],
+        panels: list[Panel],
+        part: pd.DataFrame,
+        held: Mapping[str, Any],
     ) -> Drawing:
         data = wording.setting({"data": where["data"]}) if "data" in where else ""
         cell = wording.cell_label(str(where.get("cell", "")))
-        finding = _finding(panels)
+        finding = _finding(panels) + _panels.learned(rows, part)
         return Drawing(
             name="-".join(filter(None, [self.name, str(where.get("cell", "")), data])),
             title=f"{self.title}, {', '.join(filter(None, [cell, data]))}",
             finding=finding,
             reading=f"The loss is at the last step only. {_panels.over_seeds(part, held)} Gates alone: the gradient "
-            "carried back by the gate that keeps the state, as it is on these inputs, and by nothing else; dashed, the "
-            "same with that gate at its bias.",
+            "by the path that touches no recurrent weights, with the gates as they are on these inputs; dashed, the "
+            "gate that keeps the state at its bias.",
             alternative=f"Line charts of the gradient norm against lag by the path it takes. {finding}",
             paint=partial(_paint, panels),
         )
@@ -89,7 +94,7 @@ def _paint(panels: list[Panel]) -> Figure:
 
 
 def _finding(panels: list[Panel]) -> str:
-    """Say at which lag the gates alone have lost most against the whole gradient, and where they explain it all."""
+    """Say where the gates alone have lost most against the whole gradient, and where the two are nearest in size."""
     excess = {}
     for panel in panels:
         whole, gates = (panel.curve(name, DECADES_PER_NAT) for name in ("log_gradient_norm", "log_gates_only"))
@@ -104,7 +109,7 @@ def _finding(panels: list[Panel]) -> str:
 def _comparison(name: str, excess: float, whole: float, lag: int) -> str:
     left = wording.power_of_ten(whole)
     if abs(excess) < np.log10(2):
-        return f"In {name} the gates alone explain what is left after {lag} steps, {left}, to within a factor of 2."
+        return f"In {name} {left} is left after {lag} steps, within a factor of 2 of the gates alone."
     times = wording.power_of_ten(abs(excess))
     return f"In {name} {left} of the gradient is left after {lag} steps, {times} times {_side(excess)} the gates alone."
 

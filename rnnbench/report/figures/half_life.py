@@ -14,20 +14,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rnnbench.report import ranking, style, wording
+from rnnbench.report.figures import _panels
 from rnnbench.report.figures.base import Drawing, Plot
 from rnnbench.report.figures.gradient_decay import CONDITIONS
 from rnnbench.report.rows import Rows, groups, hold, seed_count
 from rnnbench.report.tables import Column, Table, setting_cells, setting_columns
 
 FIRST_FITTED_LAG = 20
-"""The theory's line is fitted from the same lag as the measured one."""
+LAST_FITTED_LAG = 200
+"""The theory's line is fitted over the same lags as the measured one."""
 SMALLEST_SLOPE = 1e-9
 """Nats a step: a bound of 1 has no half-life, whatever its rounding."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the dot plot: a cell in one setting, the half-life of each seed in steps (NaN: it grew)."""
+    """One line of the dot plot: a cell in one setting, the half-life of each seed in steps (inf: no decay)."""
 
     cell: str
     label: str
@@ -40,9 +42,14 @@ class Line:
         return self.half_lives[np.isfinite(self.half_lives)]
 
     @property
-    def growing(self) -> int:
-        """How many seeds have no half-life, because the gradient grew."""
+    def lasting(self) -> int:
+        """How many seeds have no half-life, because the gradient did not decay."""
         return len(self.half_lives) - len(self.finite)
+
+    @property
+    def median(self) -> float:
+        """Median over all seeds; infinite where half of them or more do not decay."""
+        return float(np.median(self.half_lives))
 
     @property
     def name(self) -> str:
@@ -63,13 +70,20 @@ class HalfLife(Plot):
         for where, part in groups(rows.quantity("half_life"), ["data"]):
             shown, held = hold(part, rows.varying(part, besides=("cell", "data", *CONDITIONS)))
             lines = _lines(rows, shown)
-            if any(len(line.finite) for line in lines):
-                drawings.append(self._drawing(where, lines, held, seed_count(shown)))
+            if any(np.isfinite(line.median) for line in lines):
+                drawings.append(self._drawing(where, lines, held, shown, _panels.learned(rows, shown)))
         return drawings
 
-    def _drawing(self, where: Mapping[str, Any], lines: list[Line], held: Mapping[str, Any], seeds: int) -> Drawing:
-        data = wording.setting(where)
-        finding = _finding(lines, data)
+    def _drawing(
+        self,
+        where: Mapping[str, Any],
+        lines: list[Line],
+        held: Mapping[str, Any],
+        shown: pd.DataFrame,
+        training: str,
+    ) -> Drawing:
+        data, seeds = wording.setting(where), seed_count(shown)
+        finding = _finding(lines, data) + training
         return Drawing(
             name="-".join(filter(None, [self.name, data])),
             title=f"{self.title}, {data}" if data else self.title,
@@ -93,7 +107,7 @@ def _table(rows: Rows, data: str, half_lives: pd.DataFrame) -> Table:
         Column("seeds"),
         Column("half-life, median", "steps"),
         Column("lowest to highest", "steps"),
-        Column("seeds that grow"),
+        Column("seeds without decay"),
         Column("slope, mean ± sd", "nat/step"),
         Column("R² of the fit, lowest"),
     ]
@@ -107,14 +121,15 @@ def _table(rows: Rows, data: str, half_lives: pd.DataFrame) -> Table:
             [
                 *setting_cells(values),
                 str(seed_count(part)),
-                wording.significant(finite.median()),
+                wording.significant(float(np.median(part["value"].fillna(np.inf)))),
                 wording.span(finite),
                 str(len(part) - len(finite)),
                 wording.mean_and_deviation(slopes.mean(), slopes.std()),
                 wording.significant(fits.min()),
             ]
         )
-    caption = f"Half-life of the gradient norm{f' on {data}' if data else ''}; a gradient that grows has none."
+    of = f"Half-life of the gradient norm{f' on {data}' if data else ''}"
+    caption = f"{of}; a gradient that does not decay has none and counts as infinite in the median."
     return Table(caption, columns, body).condensed()
 
 
@@ -124,11 +139,12 @@ def _lines(rows: Rows, half_lives: pd.DataFrame) -> list[Line]:
     for values, of_cell in groups(half_lives, ["cell"]):
         names = [name for name in rows.varying(of_cell) if name in CONDITIONS]
         for setting, part in groups(of_cell, names):
-            line = theory[theory["key"].isin(part["key"]) & (theory["index"] >= FIRST_FITTED_LAG)]
+            fitted = theory["index"].between(FIRST_FITTED_LAG, LAST_FITTED_LAG)
+            line = theory[theory["key"].isin(part["key"]) & fitted]
             slope = _slope(line) if line["index"].nunique() > 1 else np.nan
             half_life = -np.log(2) / slope if slope < -SMALLEST_SLOPE else np.nan
-            label, cell = wording.setting(setting), str(values.get("cell", ""))
-            lines.append(Line(cell, label, part["value"].to_numpy(dtype=float), half_life))
+            label, cell = _panels.label(setting), str(values.get("cell", ""))
+            lines.append(Line(cell, label, part["value"].fillna(np.inf).to_numpy(dtype=float), half_life))
     return lines
 
 
@@ -175,15 +191,16 @@ def _labels(lines: list[Line]) -> list[tuple[str, Line | None]]:
 
 
 def _paint_line(axes: Axes, height: float, line: Line, mark: style.Mark) -> None:
+    look: dict[str, Any] = {"color": mark.color, "linestyle": "none"}
     if len(line.finite):
-        look: dict[str, Any] = {"color": mark.color, "linestyle": "none"}
         axes.plot(line.finite, np.full(len(line.finite), height), mark.marker, **look, alpha=0.35, markersize=3.5)
-        axes.plot(np.median(line.finite), height, mark.marker, **look, markersize=6.5, markeredgecolor="white")
+    if np.isfinite(line.median):
+        axes.plot(line.median, height, mark.marker, **look, markersize=6.5, markeredgecolor="white")
     if np.isfinite(line.theory):
         axes.plot(line.theory, height, "|", color=style.INK, markersize=10, markeredgewidth=1.2)
-    if line.growing:
+    if line.lasting:
         axes.annotate(
-            f"{line.growing} of {len(line.half_lives)} grow →",
+            f"{line.lasting} of {len(line.half_lives)} do not decay →",
             xy=(1.0, height),
             xycoords=("axes fraction", "data"),
             ha="right",
@@ -205,7 +222,7 @@ def _handles(lines: list[Line]) -> list[Line2D]:
 
 def _finding(lines: list[Line], data: str) -> str:
     place = f"On {data} the" if data else "The"
-    decaying = {line.name: line.finite for line in lines if len(line.finite)}
+    decaying = {line.name: line.half_lives for line in lines if np.isfinite(line.median)}
     fastest, slowest = ranking.lowest(decaying), ranking.highest(decaying)
     text = f"{place} gradient halves every {_steps(fastest)} in {wording.listing(fastest)}"
     if not set(fastest) & set(slowest):
@@ -213,14 +230,14 @@ def _finding(lines: list[Line], data: str) -> str:
         text += f", and slowest in {wording.listing(slowest)}, every {_steps(slowest)}"
     always = [line.name for line in lines if not len(line.finite)]
     sometimes = [
-        f"{line.name}, {line.growing} of {len(line.half_lives)}"
+        f"{line.name}, {line.lasting} of {len(line.half_lives)}"
         for line in lines
-        if 0 < line.growing < len(line.half_lives)
+        if 0 < line.lasting < len(line.half_lives)
     ]
     if always:
-        text += f". In {wording.listing(always)} it grows and has no half-life"
+        text += f". In {wording.listing(always)} it does not decay and has no half-life"
     if sometimes:
-        text += f". In some seeds it grows: {'; '.join(sometimes)}"
+        text += f". In some seeds it does not decay: {'; '.join(sometimes)}"
     return f"{text}."
 
 
@@ -232,7 +249,11 @@ def _steps(entries: Mapping[str, np.ndarray]) -> str:
 
 def _reading(lines: list[Line], held: Mapping[str, Any], seeds: int) -> str:
     text = "Half-life: minus ln 2 over the slope of the fitted log-norm. "
-    text += "Small points: seeds; large: their median. " if seeds > 1 else "One seed: no spread can be told. "
+    text += (
+        "Small points: seeds that decay; large: the median of all. "
+        if seeds > 1
+        else "One seed: no spread can be told. "
+    )
     if any(np.isfinite(line.theory) for line in lines):
         text += (
             "Upright bars, the theory: for RNN an upper bound, from the largest singular value of W_hh; "

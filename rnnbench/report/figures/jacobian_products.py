@@ -32,13 +32,18 @@ class JacobianProducts(Plot):
         for where, part in groups(rows.quantity(LARGEST), ["data"]):
             panels, held = _panels.split(rows, part)
             if all(len(panel.curve(LARGEST)) for panel in panels):
-                drawings.append(self._drawing(where, panels, part, held))
+                drawings.append(self._drawing(rows, where, panels, part, held))
         return drawings
 
     def _drawing(
-        self, where: Mapping[str, Any], panels: list[Panel], part: pd.DataFrame, held: Mapping[str, Any]
+        self,
+        rows: Rows,
+        where: Mapping[str, Any],
+        panels: list[Panel],
+        part: pd.DataFrame,
+        held: Mapping[str, Any],
     ) -> Drawing:
-        data, finding = wording.setting(where), _finding(panels)
+        data, finding = wording.setting(where), _finding(panels) + _panels.learned(rows, part)
         reading = "Of P = J_T ... J_{T−k+1}, all states by all states. Dotted: the product of the norms of the J_t."
         if any(len(panel.curve("log_theory")) for panel in panels):
             reading += " Dashed: (γ σ_max(W_hh))ᵏ with γ = 1, which the largest never passes."

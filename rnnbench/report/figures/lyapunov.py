@@ -19,6 +19,8 @@ from rnnbench.report.tables import Column, Table
 
 LOWEST_SHOWN = -4.0
 """Nats a step: a direction that loses so much in one is gone."""
+EDGE = 1e-6
+"""Nats a step: an exponent as near to 0 as this is 0 but for rounding."""
 MOST_CURVES = 24
 
 
@@ -35,13 +37,18 @@ class Lyapunov(Plot):
         for where, part in groups(rows.quantity("lyapunov_exponent"), ["data"]):
             curves, held = _panels.split(rows, part, most=MOST_CURVES)
             if all(len(curve.curve("lyapunov_exponent")) for curve in curves):
-                drawings.append(self._drawing(where, curves, part, held))
+                drawings.append(self._drawing(rows, where, curves, part, held))
         return drawings
 
     def _drawing(
-        self, where: Mapping[str, Any], curves: list[Panel], part: pd.DataFrame, held: Mapping[str, Any]
+        self,
+        rows: Rows,
+        where: Mapping[str, Any],
+        curves: list[Panel],
+        part: pd.DataFrame,
+        held: Mapping[str, Any],
     ) -> Drawing:
-        data, finding = wording.setting(where), _finding(curves)
+        data, finding = wording.setting(where), _finding(curves) + _panels.learned(rows, part)
         reading = f"{_panels.over_seeds(part, held)} Above 0 a direction grows and gradients explode along it."
         if any(len(curve.curve("log_eigenvalue")) for curve in curves):
             reading += " Dashed: ln |eigenvalue| of W_hh, what the spectrum is where the slope is 1 everywhere."
@@ -109,17 +116,23 @@ def _places(spectrum: pd.Series) -> np.ndarray:
 
 
 def _finding(curves: list[Panel]) -> str:
-    """Say which setting has the largest exponent, and which are chaotic."""
+    """Say which setting has the largest exponent, and where gradients explode, neither grow nor vanish, or vanish."""
     largest = {curve.name: np.array([float(curve.curve("lyapunov_exponent").max())]) for curve in curves}
     seeds = {curve.name: curve.values("largest_exponent") for curve in curves}
     known = {name: values for name, values in seeds.items() if len(values)} or largest
     top, bottom = ranking.highest(known), ranking.lowest(known)
     text = f"The largest exponent is highest in {wording.listing(top)}, {_median(top)} nat a step"
     text += f", and lowest in {wording.listing(bottom)}, {_median(bottom)}." if not set(top) & set(bottom) else "."
-    chaotic = [name for name, values in known.items() if np.median(values) > 0]
-    if not chaotic:
-        return f"{text} None is above 0: every gradient vanishes in the end."
-    return f"{text} Above 0, where gradients explode: {wording.listing(chaotic)}."
+    medians = {name: float(np.median(values)) for name, values in known.items()}
+    growing = [name for name, value in medians.items() if value > EDGE]
+    lasting = [name for name, value in medians.items() if abs(value) <= EDGE]
+    if growing:
+        text += f" Above 0, where gradients explode: {wording.listing(growing)}."
+    if lasting:
+        text += f" At 0, where a direction neither grows nor vanishes: {wording.listing(lasting)}."
+    if not growing and not lasting:
+        text += " All are below 0: every gradient vanishes in the end."
+    return text
 
 
 def _median(entries: Mapping[str, np.ndarray]) -> str:

@@ -31,19 +31,24 @@ class ParameterGradient(Plot):
         drawings = []
         for where, part in groups(rows.quantity(f"{SHARE}W_hh"), ["data"]):
             panels, held = _panels.split(rows, part)
-            drawings.append(self._drawing(where, panels, part, held))
+            drawings.append(self._drawing(rows, where, panels, part, held))
         return drawings
 
     def _drawing(
-        self, where: Mapping[str, Any], panels: list[Panel], part: pd.DataFrame, held: Mapping[str, Any]
+        self,
+        rows: Rows,
+        where: Mapping[str, Any],
+        panels: list[Panel],
+        part: pd.DataFrame,
+        held: Mapping[str, Any],
     ) -> Drawing:
-        data, finding = wording.setting(where), _finding(panels)
+        data, finding = wording.setting(where), _finding(panels) + _panels.learned(rows, part)
         return Drawing(
             name="-".join(filter(None, [self.name, data])),
             title=f"{self.title}, {data}" if data else self.title,
             finding=finding,
             reading=f"The loss is at the last step only. {_panels.over_seeds(part, held)} What is below the resolution "
-            "of float32 changes nothing in a sum computed in float32.",
+            "of float32 changes the norm of a gradient in float32 by nothing; entries far below that norm may feel it.",
             alternative=f"Line charts of the share of each step in a parameter's gradient, by lag. {finding}",
             paint=partial(_paint, panels),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +13,7 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 from rnnbench.report import style, wording
 from rnnbench.report.figures._applications import applications
 from rnnbench.report.figures.base import Drawing, Plot
-from rnnbench.report.rows import Rows
+from rnnbench.report.rows import Rows, groups
 
 if TYPE_CHECKING:
     from rnnbench.network import Step, Wiring
@@ -27,8 +27,22 @@ COLORS = {"": "#c9d7e8", "encoder": "#d9e5d0", "decoder": "#f2dcc4"}
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
+class Wired(NamedTuple):
+    """What one diagram shows: a wiring as networks of the run have it."""
+
+    wiring: Wiring
+    both_ways: bool
+    layers: int
+
+    @property
+    def title(self) -> str:
+        """The wiring, its directions where there are two, and its layers where there are several."""
+        layers = wording.count(self.layers, "layer") if self.layers > 1 else ""
+        return ", ".join(filter(None, [self.wiring.name, "both directions" if self.both_ways else "", layers]))
+
+
 class TrainingWirings(Plot):
-    """The wirings of a run's applications as diagrams, unrolled in time."""
+    """The wirings of a run's applications as diagrams, unrolled in time, in the directions that were trained."""
 
     name = "training_wirings"
     title = "The wirings, unrolled in time"
@@ -37,24 +51,29 @@ class TrainingWirings(Plot):
 
     def draw(self, rows: Rows) -> list[Drawing]:
         """Return one drawing with a panel a wiring, or none where no task is an application."""
-        used: dict[str, list[str]] = {}
+        used: dict[tuple[str, bool, int], list[str]] = {}
         for application in applications(rows):
-            names = used.setdefault(application.task.wiring, [])
-            if application.task.application not in names:
-                names.append(application.task.application)
+            for values, _ in groups(application.trials, ["bidirectional", "layers"]):
+                form = application.task.wiring, bool(values.get("bidirectional", False)), int(values.get("layers", 1))
+                names = used.setdefault(form, [])
+                if application.task.application not in names:
+                    names.append(application.task.application)
         if not used:
             return []
         from rnnbench.network import WIRINGS  # brings Numba, which other pages do without
 
-        wirings = {wiring: used[name] for name, wiring in WIRINGS.items() if name in used}
-        finding = " ".join(f"{wording.heading(w.name)}: {wording.listing(names)}." for w, names in wirings.items())
+        order = list(WIRINGS)
+        forms = sorted(used, key=lambda form: (order.index(form[0]), *form[1:]))
+        wirings = {Wired(WIRINGS[name], both, layers): used[name, both, layers] for name, both, layers in forms}
+        finding = " ".join(f"{wording.heading(w.title)}: {wording.listing(names)}." for w, names in wirings.items())
         return [
             Drawing(
                 name=self.name,
                 title=self.title,
                 finding=finding,
-                reading="Circles: inputs x and answers y; boxes: the state h, one column a step. Dashed: an answer "
-                "that is fed back, the right one while training (teacher forcing), the network's own when it is used.",
+                reading="Circles: inputs x and answers y; boxes: the state h of all layers, one column a step. Arrows "
+                "both ways: a state for each direction, read out together. Dashed: an answer that is fed back, the "
+                "right one while training (teacher forcing), the network's own when it is used.",
                 alternative=f"Diagrams of {wording.count(len(wirings), 'wiring')}, unrolled in time. "
                 + " ".join(_in_words(wiring) for wiring in wirings),
                 paint=partial(_paint, list(wirings)),
@@ -67,32 +86,37 @@ def _steps(wiring: Wiring) -> list[Step]:
     return wiring.steps(1 if wiring.name.startswith("one-") else read, 1 if wiring.answers_once else ANSWERED)
 
 
-def _in_words(wiring: Wiring) -> str:
+def _in_words(wired: Wired) -> str:
     """Return a diagram in words, for who cannot see it."""
     parts = []
-    for number, step in enumerate(_steps(wiring), start=1):
+    for number, step in enumerate(_steps(wired.wiring), start=1):
         reads = [f"input {step.reads}"] if step.reads else []
         reads += [f"answer {step.feeds}"] if step.feeds else []
         answers = f", gives answer {step.answers}" if step.answers else ""
         name = f"{step.stack} " if step.stack else ""
         parts.append(f"{name}step {number} reads {wording.listing(reads) if reads else 'nothing'}{answers}")
-    return f"{wording.heading(wiring.name)}: {'; '.join(parts)}."
+    return f"{wording.heading(wired.title)}: {'; '.join(parts)}."
 
 
-def _paint(wirings: list[Wiring]) -> Figure:
+def _paint(wirings: list[Wired]) -> Figure:
     figure, grid = style.panels(len(wirings), height=1.45)
-    width = max(len(_steps(wiring)) for wiring in wirings)
-    for axes, wiring in zip(grid[:, 0], wirings, strict=True):
-        axes.set_title(wiring.name)
+    width = max(len(_steps(wired.wiring)) for wired in wirings)
+    for axes, wired in zip(grid[:, 0], wirings, strict=True):
+        axes.set_title(wired.title)
         axes.set_axis_off()
         axes.set_xlim(-0.5, width - 0.5)
         axes.set_ylim(INPUT - 0.35, ANSWER + 0.35)
         axes.set_aspect("equal", anchor="W")
-        paint_steps(axes, _steps(wiring))
+        paint_steps(axes, _steps(wired.wiring), wired.both_ways)
+        if (
+            wired.both_ways and wired.wiring.answers_once and len(_steps(wired.wiring)) > 1
+        ):  # the state that reads backwards ends here
+            last = len(_steps(wired.wiring)) - 1
+            _arrow(axes, (0.1, STATE + 0.22), (last - 0.2, ANSWER - 0.05))
     return figure
 
 
-def paint_steps(axes: Axes, steps: list[Step]) -> None:
+def paint_steps(axes: Axes, steps: list[Step], both_ways: bool = False) -> None:
     """Draw the steps of a wiring from left to right: inputs below, states in the middle, answers above."""
     columns = {step.answers: place for place, step in enumerate(steps) if step.answers}
     seen: set[str] = set()
@@ -105,7 +129,10 @@ def paint_steps(axes: Axes, steps: list[Step]) -> None:
         )
         axes.text(place, STATE, "h" + str(place + 1).translate(_SUBSCRIPTS), ha="center", va="center")
         if place:
-            _arrow(axes, (place - 0.74, STATE), (place - 0.26, STATE))
+            apart = 0.08 if both_ways else 0.0
+            _arrow(axes, (place - 0.74, STATE + apart), (place - 0.26, STATE + apart))
+            if both_ways:
+                _arrow(axes, (place - 0.26, STATE - apart), (place - 0.74, STATE - apart))
         if step.reads:
             _circle(axes, place, INPUT, "x" + str(step.reads).translate(_SUBSCRIPTS))
             _arrow(axes, (place, INPUT + 0.22), (place, STATE - 0.22))
