@@ -227,7 +227,7 @@ def test_constants_of_any_kind_are_part_of_the_compiled_code() -> None:
     """Cells that differ in a NumPy scalar, or in a module's attribute, must not share machine code."""
     from types import ModuleType
 
-    from rnnbench.backends.cpu.compilation import source_tag
+    from rnnbench.backends.functions import source_tag
 
     settings = ModuleType("settings")
 
