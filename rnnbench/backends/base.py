@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,10 +45,26 @@ class Gradients:
     """By the states after each step, each (T, B, H): the total derivative, through all later steps."""
 
 
+class DeviceSeconds(NamedTuple):
+    """Times on a device that keeps its numbers to itself, warm, with inputs that are in none of its caches."""
+
+    layer: np.ndarray
+    """of each repeat"""
+    product: float
+    """of a matrix product, `product_size` each way"""
+    product_size: int
+    floor: float | None
+    """the least that the recurrence can take there, where that is known"""
+
+
 class Backend(ABC):
     """Runs any cell forward and backward through time. The docstring's first line is its help text."""
 
     name: str
+
+    def missing(self) -> str | None:
+        """Return why it cannot run here and what would help, None where it can."""
+        return None
 
     @abstractmethod
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -87,6 +103,12 @@ class Backend(ABC):
 
     def synchronize(self) -> None:  # noqa: B027 - nothing to wait for is the right default
         """Wait until everything asked for is computed."""
+
+    def device_seconds(
+        self, cell: Cell, shape: tuple[int, int, int, int], dtype: np.dtype, backward: bool, repeats: int
+    ) -> DeviceSeconds | None:
+        """Return times by the device's own clock of a layer (T, B, I, H), None where it is the host's that counts."""
+        return None
 
     @abstractmethod
     def describe(self, cell: Cell, hidden_size: int, batch: int, dtype: np.dtype) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from rnnbench import backends, cells, tasks
+from rnnbench.errors import InputError
 from rnnbench.initialization import SCHEMES
 from rnnbench.probes.base import ProbeParameters
 from rnnbench.registry import lookup
@@ -17,7 +18,10 @@ def _cell(name: str) -> str:
 
 
 def _backend(name: str) -> str:
-    return backends.get(name).name
+    backend = backends.get(name)
+    if reason := backend.missing():
+        raise InputError(f"backend '{backend.name}' cannot run here: {reason}")
+    return backend.name
 
 
 def _task(name: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rnnbench import implementations, probes
+from rnnbench.backends.cuda import toolkit
 from rnnbench.probes import _threads
 from rnnbench.probes.comparison import ComparisonParameters
 from rnnbench.sweeps import spec
@@ -17,6 +18,7 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 @pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.toml")), ids=lambda path: path.stem)
 def test_no_library_refuses_what_a_shipped_sweep_asks_of_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_threads, "available_cores", lambda: 2)
+    monkeypatch.setattr(toolkit, "missing", lambda: None)
     trials = spec.load(path).trials
     assert trials
     assert len({trial.key for trial in trials}) == len(trials)

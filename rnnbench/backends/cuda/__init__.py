@@ -7,15 +7,20 @@
     backward                                                               packing      W_hh in the order of blocks
     gemm           products around the loop                                layers       spans of steps, either way
     passes         a whole pass forward or backward                        selftest     for a machine with a GPU
+
+Modules that make kernels are imported when a layer runs, and numba-cuda with them.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rnnbench.backends.base import (
     Arrays,
     Backend,
+    DeviceSeconds,
     Gradients,
     Trace,
     check_gradient_shapes,
@@ -23,8 +28,12 @@ from rnnbench.backends.base import (
     check_stored,
     without_padding,
 )
+from rnnbench.backends.cuda.limits import Limits
 from rnnbench.cells.base import Cell
 from rnnbench.errors import InputError
+
+if TYPE_CHECKING:
+    from rnnbench.backends.cuda.passes import Pass
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -34,6 +43,16 @@ class Cuda(Backend):
 
     name = "cuda"
     fast = False
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits
+        """What plans reckon with in the place of the device's own limits, to see another way run."""
+
+    def missing(self) -> str | None:
+        """Return what keeps it from running here: a package, a driver or a GPU."""
+        from rnnbench.backends.cuda import toolkit
+
+        return toolkit.missing()
 
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Return an uninitialised NumPy array: numbers go to the device and come back with each call."""
@@ -51,20 +70,20 @@ class Cuda(Backend):
         checkpoint_every: int | None = None,
     ) -> Trace:
         """See Backend.forward; InputError where there is no GPU to run on, and what would help."""
-        from rnnbench.backends.cuda import passes, toolkit
+        from rnnbench.backends.cuda import toolkit
+        from rnnbench.backends.cuda.passes import Pass, Sizes
 
-        sizes = passes.Sizes(*check_shapes(cell, params, x, state, lengths))
+        sizes = Sizes(*check_shapes(cell, params, x, state, lengths))
         dtype = checked_dtype(params)
         device = toolkit.device()
         x = np.ascontiguousarray(without_padding(x, lengths), dtype)
-        every = min(checkpoint_every or sizes.steps, sizes.steps)
-        run = passes.Pass(device, cell, dtype, sizes, params, x, lengths, self.fast)
-        final = run.forward(state, every, store)
-        hidden = sizes.hidden
-        h = device.download(run.h).reshape(sizes.steps + 1, sizes.batch, -1)[:, :, :hidden]
+        run = Pass(device, cell, dtype, sizes, params, x, lengths, self.limits or device.limits, self.fast)
+        run.start(state, min(checkpoint_every or sizes.steps, sizes.steps), store)
+        run.forward()
+        h = device.download(run.h).reshape(sizes.steps + 1, sizes.batch, -1)
         return Trace(
-            h=without_padding(h[1:], lengths),
-            state=final,
+            h=without_padding(h[1:, :, : sizes.hidden], lengths),
+            state=run.final(),
             cell=cell,
             params=params,
             x=x,
@@ -84,8 +103,9 @@ class Cuda(Backend):
         """See Backend.backward."""
         check_gradient_shapes(trace, d_h, d_state)
         check_stored(trace)
-        d_h = without_padding(d_h, trace.lengths)
-        return trace.tape["pass"].backward(d_h, d_state, state_sequence, input_gradient)
+        run: Pass = trace.tape["pass"]
+        arrays = run.start_backward(without_padding(d_h, trace.lengths), d_state, state_sequence)
+        return run.gradients(arrays, run.backward(arrays, input_gradient))
 
     def synchronize(self) -> None:
         """Wait until everything asked for is computed."""
@@ -93,14 +113,28 @@ class Cuda(Backend):
 
         toolkit.device().synchronize()
 
+    def device_seconds(
+        self, cell: Cell, shape: tuple[int, int, int, int], dtype: np.dtype, backward: bool, repeats: int
+    ) -> DeviceSeconds:
+        """Return times by the GPU's events: see timing.py."""
+        from rnnbench.backends.cuda import timing, toolkit
+        from rnnbench.backends.cuda.passes import Sizes
+
+        device, sizes = toolkit.device(), Sizes(*shape)
+        problem = timing.Problem(device, cell, sizes, dtype, self.fast)
+        seconds = problem.forward_backward(repeats) if backward else problem.forward(repeats)
+        product, size = timing.product_seconds(device, dtype)
+        floor = timing.floor_seconds(device, problem.plan, sizes, dtype.itemsize, backward)
+        return DeviceSeconds(seconds, product, size, floor)
+
     def describe(self, cell: Cell, hidden_size: int, batch: int, dtype: np.dtype) -> str:
         """Say which way such a layer would run on this machine's GPU and why, or what is missing."""
         from rnnbench.backends.cuda import toolkit
         from rnnbench.backends.cuda.plan import plan_for
 
-        if lacking := toolkit.missing():
+        if lacking := self.missing():
             return f"{self.name}: {lacking}"
-        plan = plan_for(cell, hidden_size, batch, np.dtype(dtype), toolkit.device().limits)
+        plan = plan_for(cell, hidden_size, batch, np.dtype(dtype), self.limits or toolkit.device().limits)
         return f"{self.name}: {cell.name} in {dtype}, {plan.path}: {plan.why}"
 
 

@@ -43,6 +43,11 @@ class Arrangement:
     """rows that a thread multiplies at once"""
 
     @property
+    def tag(self) -> str:
+        """Every size but the cell's: kernels of a cell with the same tag are the same."""
+        return "_".join(str(value) for name, value in vars(self).items() if name not in ("cell", "offsets"))
+
+    @property
     def quad(self) -> int:
         """Numbers a quad."""
         return QUAD_BYTES // self.dtype.itemsize

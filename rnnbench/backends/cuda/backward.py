@@ -28,7 +28,7 @@ from typing import Any
 
 from rnnbench.backends.cuda.arrangement import Backward
 from rnnbench.backends.cuda.elements import Elements
-from rnnbench.backends.cuda.forward import HERE, LOCAL_ROW, PLACE, UNIT, places
+from rnnbench.backends.cuda.forward import LOCAL_ROW, PLACE, STEPS, UNIT, places
 
 ARGUMENTS = (
     "d_h: number[]", "h: number[]", "memory: number[]", "saved: number[]", "weights: number[]", "d_z_all: number[]",
@@ -230,9 +230,9 @@ def backward_kernel(tools: Any, plan: Backward, elements: Elements) -> Any:
         first_row, first_unit, meetings = group * rows, block * units, 0
 
         begin(shared, weights, block, thread)
-        find(place, thread, block, first_row, batch)
+        find(place, lengths, thread, block, first_row, batch)
         for e in range(count):
-            if place[e * PLACE + HERE]:
+            if place[e * PLACE + STEPS]:
                 row, unit = first_row + place[e * PLACE + LOCAL_ROW], first_unit + place[e * PLACE + UNIT]
                 fetch_last(d_state, h, memory, delta, state, e, first, steps, row, unit, batch)
                 fetch(d_h, h, memory, saved, d_out, previous, kept, e, first, steps - 1, row, unit, batch)
@@ -242,10 +242,10 @@ def backward_kernel(tools: Any, plan: Backward, elements: Elements) -> Any:
         while step >= 0:
             now = first + step
             for e in range(count):
-                if place[e * PLACE + HERE]:
+                if place[e * PLACE + STEPS]:
                     local_row, unit_in_block = place[e * PLACE + LOCAL_ROW], place[e * PLACE + UNIT]
                     row, unit = first_row + local_row, first_unit + unit_in_block
-                    differentiate(delta, d_out, state, previous, kept, d_z, d_previous, e, now < lengths[row])
+                    differentiate(delta, d_out, state, previous, kept, d_z, d_previous, e, now < place[e * PLACE + STEPS])
                     if wants_sequence:
                         keep_sequence(sequence, delta, e, now, row, unit, batch)
                     if late:
@@ -264,11 +264,11 @@ def backward_kernel(tools: Any, plan: Backward, elements: Elements) -> Any:
                     wait(arrivals, group, thread, meetings * blocks)
                     sum_up(shared, parts, start, sums, thread, block)
             for e in range(count):
-                if place[e * PLACE + HERE]:
+                if place[e * PLACE + STEPS]:
                     local_row, unit_in_block = place[e * PLACE + LOCAL_ROW], place[e * PLACE + UNIT]
                     row, unit = first_row + local_row, first_unit + unit_in_block
                     if late:
-                        running = now < lengths[row]
+                        running = now < place[e * PLACE + STEPS]
                         through_operand(
                             operands, sums, previous, kept, d_z, d_previous, e, running, now, row, unit, batch
                         )
@@ -283,7 +283,7 @@ def backward_kernel(tools: Any, plan: Backward, elements: Elements) -> Any:
                 meetings += 1
                 arrive(arrivals, group, thread)
             for e in range(count):
-                if place[e * PLACE + HERE]:
+                if place[e * PLACE + STEPS]:
                     row, unit = first_row + place[e * PLACE + LOCAL_ROW], first_unit + place[e * PLACE + UNIT]
                     keep(d_z_all, d_z, e, now, row, unit, batch)
                     move_back(state, previous, e)
@@ -295,13 +295,12 @@ def backward_kernel(tools: Any, plan: Backward, elements: Elements) -> Any:
                 wait(arrivals, group, thread, meetings * blocks)
                 sum_up(shared, parts, start, sums, thread, block)
             for e in range(count):
-                if place[e * PLACE + HERE]:
-                    row = first_row + place[e * PLACE + LOCAL_ROW]
-                    add_products(delta, d_previous, sums, e, now < lengths[row])
+                if place[e * PLACE + STEPS]:
+                    add_products(delta, d_previous, sums, e, now < place[e * PLACE + STEPS])
             step -= 1
 
         for e in range(count):
-            if place[e * PLACE + HERE]:
+            if place[e * PLACE + STEPS]:
                 row, unit = first_row + place[e * PLACE + LOCAL_ROW], first_unit + place[e * PLACE + UNIT]
                 for s in range(states):
                     d_state[(s * batch + row) * hidden + unit] = delta[e * states + s]

@@ -30,22 +30,25 @@ ARGUMENTS = (
     "memory: number[]", "saved: number[]", "lengths: int32[]", "arrivals: int32[]",
     "first: int32", "steps: int32", "batch: int32", "keeps: int32",
 )  # fmt: skip
-UNIT, LOCAL_ROW, HERE = range(3)
+UNIT, LOCAL_ROW, STEPS = range(3)
 PLACE = 3
-"""What a thread knows of each of its elements: unit in the block, row in the group, and whether there is such a one."""
+"""What a thread knows of each of its elements: unit in the block, row in the group, and the steps of that sequence, 0
+where there is no such unit or sequence."""
 
 
 def places(tools: Any, plan: Any) -> Any:
-    """Return a device function (place, thread, block, first_row, batch): see PLACE; units run fastest."""
+    """Return a device function (place, lengths, thread, block, first_row, batch): see PLACE; units run fastest."""
     count, units, threads, rows, hidden = plan.elements, plan.units, plan.threads, plan.rows, plan.hidden
 
-    def find(place, thread, block, first_row, batch):
+    def find(place, lengths, thread, block, first_row, batch):
         for e in range(count):
             index = thread + e * threads
             unit, row = index % units, index // units
             place[e * PLACE + UNIT] = unit
             place[e * PLACE + LOCAL_ROW] = row
-            place[e * PLACE + HERE] = row < rows and first_row + row < batch and block * units + unit < hidden
+            place[e * PLACE + STEPS] = 0
+            if row < rows and first_row + row < batch and block * units + unit < hidden:
+                place[e * PLACE + STEPS] = lengths[first_row + row]
 
     return tools.inline(find)
 
@@ -59,9 +62,9 @@ def forward_kernel(tools: Any, plan: Forward, elements: Elements) -> Any:
     z_count, states, saves = len(cell.preactivations), len(cell.states), len(cell.saved)
     rows, units, threads, count, blocks = plan.rows, plan.units, plan.threads, plan.elements, plan.blocks
     slab, tile, h_at, operand_at = plan.slab, plan.rows * padded, plan.offsets["h"], plan.offsets["operand"]
-    first_recurrent, first_late, separate = len(cell.separate), len(cell.separate) + early, len(cell.separate)
+    first_recurrent, first_late = len(cell.separate), len(cell.separate) + early
     kept_size, int32 = max(saves, 1), tools.int32
-    place_size, x_size, z_size, state_size = count * PLACE, count * gates, count * z_count, count * states
+    place_size, z_size, state_size = count * PLACE, count * z_count, count * states
     kept_sizes = count * kept_size
     find = places(tools, plan)
     copy_quad, arrive, wait = tools.copy_quad, tools.arrive, tools.wait
@@ -83,22 +86,17 @@ def forward_kernel(tools: Any, plan: Forward, elements: Elements) -> Any:
                     shared[operand_at + at] = 0
                 at += threads
 
-    def fetch_input(x_product, x, e, step, row, unit, batch):
+    def fetch_input(x_product, bias, z, e, step, row, unit, batch):
+        """All of z but the recurrent parts."""
+        for p in range(z_count):
+            z[e * z_count + p] = bias[p * hidden + unit]
         for g in range(gates):
-            x[e * gates + g] = x_product[((step * batch + row) * gates + g) * hidden + unit]
+            z[e * z_count + g] += x_product[((step * batch + row) * gates + g) * hidden + unit]
 
     def fetch_states(h, memory, state, e, first, row, unit, batch):
         state[e * states] = h[(first * batch + row) * padded + unit]
         for s in range(1, states):
             state[e * states + s] = memory[((s - 1) * batch + row) * hidden + unit]
-
-    def preactivate(shared, bias, x, z, e, local_row, unit_in_block, unit):
-        """All of z but the late gates' recurrent part."""
-        for p in range(z_count):
-            z[e * z_count + p] = bias[p * hidden + unit]
-        for g in range(gates):
-            z[e * z_count + g] += x[e * gates + g]
-        early_sums(shared, z, e * z_count + first_recurrent, local_row, unit_in_block)
 
     def offer_operand(shared, operand, z, state, e, local_row, row, unit):
         value = operand_element(z, e * z_count, state, e * states)
@@ -124,9 +122,8 @@ def forward_kernel(tools: Any, plan: Forward, elements: Elements) -> Any:
         for v in range(saves):
             saved[((step * batch + row) * saves + v) * hidden + unit] = kept[e * kept_size + v]
 
-    begin, fetch_input, fetch_states, preactivate, offer_operand, advance, keep = map(
-        tools.inline, (begin, fetch_input, fetch_states, preactivate, offer_operand, advance, keep)
-    )
+    begin, fetch_input, fetch_states = map(tools.inline, (begin, fetch_input, fetch_states))
+    offer_operand, advance, keep = map(tools.inline, (offer_operand, advance, keep))
 
     def forward(
         x_product, bias, weights, h, operand, memory, saved, lengths, arrivals, first, steps, batch, keeps
@@ -135,7 +132,6 @@ def forward_kernel(tools: Any, plan: Forward, elements: Elements) -> Any:
             cuda.cg.this_grid()  # makes the launch a cooperative one: all blocks are there at the same time
         shared = cuda.shared.array(0, number)
         place = cuda.local.array(place_size, int32)
-        x = cuda.local.array(x_size, number)
         z = cuda.local.array(z_size, number)
         state = cuda.local.array(state_size, number)
         kept = cuda.local.array(kept_sizes, number)
@@ -143,12 +139,12 @@ def forward_kernel(tools: Any, plan: Forward, elements: Elements) -> Any:
         first_row, first_unit, meetings = group * rows, block * units, 0
 
         begin(shared, weights, h, first, block, first_row, batch, thread)
-        find(place, thread, block, first_row, batch)
+        find(place, lengths, thread, block, first_row, batch)
         for e in range(count):
-            if place[e * PLACE + HERE]:
+            if place[e * PLACE + STEPS]:
                 row, unit = first_row + place[e * PLACE + LOCAL_ROW], first_unit + place[e * PLACE + UNIT]
                 fetch_states(h, memory, state, e, first, row, unit, batch)
-                fetch_input(x_product, x, e, 0, row, unit, batch)
+                fetch_input(x_product, bias, z, e, 0, row, unit, batch)
         cuda.syncthreads()
 
         for step in range(steps):
@@ -159,10 +155,10 @@ def forward_kernel(tools: Any, plan: Forward, elements: Elements) -> Any:
                 early_product(shared, h, now * batch * padded, first_row, batch, thread)
             cuda.syncthreads()
             for e in range(count):
-                if place[e * PLACE + HERE]:
+                if place[e * PLACE + STEPS]:
                     local_row, unit_in_block = place[e * PLACE + LOCAL_ROW], place[e * PLACE + UNIT]
                     row, unit = first_row + local_row, first_unit + unit_in_block
-                    preactivate(shared, bias, x, z, e, local_row, unit_in_block, unit)
+                    early_sums(shared, z, e * z_count + first_recurrent, local_row, unit_in_block)
                     if late:
                         offer_operand(shared, operand, z, state, e, local_row, row, unit)
             if late:
@@ -176,21 +172,22 @@ def forward_kernel(tools: Any, plan: Forward, elements: Elements) -> Any:
                     late_product(shared, operand, 0, first_row, batch, thread)
                 cuda.syncthreads()
             for e in range(count):
-                if place[e * PLACE + HERE]:
+                if place[e * PLACE + STEPS]:
                     local_row, unit_in_block = place[e * PLACE + LOCAL_ROW], place[e * PLACE + UNIT]
                     row, unit = first_row + local_row, first_unit + unit_in_block
                     if late:
                         late_sums(shared, z, e * z_count + first_late, local_row, unit_in_block)
-                    advance(shared, h, z, state, kept, e, now < lengths[row], now, local_row, row, unit, batch)
+                    running = now < place[e * PLACE + STEPS]
+                    advance(shared, h, z, state, kept, e, running, now, local_row, row, unit, batch)
             if not alone:
                 arrive(arrivals, group, thread)
             for e in range(count):
-                if place[e * PLACE + HERE]:
+                if place[e * PLACE + STEPS]:
                     row, unit = first_row + place[e * PLACE + LOCAL_ROW], first_unit + place[e * PLACE + UNIT]
                     if keeps:
                         keep(memory, saved, state, kept, e, step, row, unit, batch)
                     if step + 1 < steps:
-                        fetch_input(x_product, x, e, step + 1, row, unit, batch)
+                        fetch_input(x_product, bias, z, e, step + 1, row, unit, batch)
             if alone:
                 cuda.syncthreads()
             else:
@@ -199,7 +196,7 @@ def forward_kernel(tools: Any, plan: Forward, elements: Elements) -> Any:
 
         if not keeps:
             for e in range(count):
-                if place[e * PLACE + HERE]:
+                if place[e * PLACE + STEPS]:
                     row, unit = first_row + place[e * PLACE + LOCAL_ROW], first_unit + place[e * PLACE + UNIT]
                     for s in range(1, states):
                         memory[((states - 1 + s - 1) * batch + row) * hidden + unit] = state[e * states + s]

@@ -101,7 +101,7 @@ def multiply_kernel(tools: Any, dtype: np.dtype, tile: Tile) -> Any:
         sums = cuda.local.array(sums_size, number)
         for s in range(sums_size):
             sums[s] = zero
-        first_row, first_column = cuda.blockIdx.y * tile_rows, cuda.blockIdx.x * tile_columns
+        first_row, first_column = cuda.blockIdx.x * tile_rows, cuda.blockIdx.y * tile_columns
         row = cuda.threadIdx.x // across * thread_rows
         column = cuda.threadIdx.x % across * thread_columns
         k = cuda.blockIdx.z * share
@@ -146,8 +146,8 @@ class Tiled:
     def __init__(self, device: Any, dtype: np.dtype) -> None:
         self.device, self.dtype = device, dtype
         self.tile = tile = SIMULATOR_TILE if device.simulated else GPU_TILE
-        self.kernel = device.kernel(multiply_kernel(device, dtype, tile), MULTIPLY_ARGUMENTS, dtype, tile.threads)
-        self.add = device.kernel(add_kernel(device, dtype), ADD_ARGUMENTS, dtype, ADD_THREADS)
+        self.kernel = device.kernel(multiply_kernel(device, dtype, tile), MULTIPLY_ARGUMENTS, dtype, tile.threads, f"multiply_{tile}")
+        self.add = device.kernel(add_kernel(device, dtype), ADD_ARGUMENTS, dtype, ADD_THREADS, "add_parts")
 
     def multiply(self, a: Matrix, b: Matrix) -> Any:
         """Return a b as a flat array, row by row."""
@@ -160,7 +160,7 @@ class Tiled:
         parts = device.empty(shares * size, self.dtype)
         strides = a.start, a.row_stride, a.column_stride, b.start, b.row_stride, b.column_stride, b.columns
         arguments = (a.array, b.array, parts, a.rows, b.columns, a.columns, *strides, share)
-        device.launch(self.kernel, (across, down, shares), arguments, shared_bytes)
+        device.launch(self.kernel, (down, across, shares), arguments, shared_bytes)
         if shares == 1:
             return parts
         total = device.empty(size, self.dtype)

@@ -18,6 +18,7 @@ from rnnbench.backends.cuda.elements import Elements, elements
 from rnnbench.backends.cuda.gemm import Matrix, products
 from rnnbench.backends.cuda.plan import Plan
 from rnnbench.backends.cuda.simulator import ARRIVAL_STRIDE
+from rnnbench.backends.functions import source_tag
 from rnnbench.cells.base import Cell
 
 
@@ -62,27 +63,30 @@ def cell_elements(device: Any, cell: Cell, dtype: np.dtype, fast: bool) -> Eleme
 def packers(device: Any, dtype: np.dtype) -> tuple[Any, Any]:
     """Return the kernels that pack W_hh for forward and backward."""
     quad = QUAD_BYTES // dtype.itemsize
-    kernels = (
-        (packing.forward_packing(device, dtype, quad), packing.FORWARD_ARGUMENTS),
-        (packing.backward_packing(device, dtype), packing.BACKWARD_ARGUMENTS),
+    first, second = packing.forward_packing(device, dtype, quad), packing.backward_packing(device, dtype)
+    return (
+        device.kernel(first, packing.FORWARD_ARGUMENTS, dtype, packing.THREADS, "pack_forward"),
+        device.kernel(second, packing.BACKWARD_ARGUMENTS, dtype, packing.THREADS, "pack_backward"),
     )
-    first, second = (device.kernel(kernel, arguments, dtype, packing.THREADS) for kernel, arguments in kernels)
-    return first, second
+
+
+def cell_tag(cell: Cell, fast: bool) -> str:
+    """Return what tells a cell's compiled functions from those of any other cell, and of its own in the other mode."""
+    functions = cell.forward_element, cell.backward_element, cell.operand_element, cell.operand_backward_element
+    return f"{cell.name}_{source_tag(*functions)}{'_fast' if fast else ''}"
 
 
 @cache
 def persistent_kernels(device: Any, cell: Cell, dtype: np.dtype, plan: Plan, fast: bool) -> tuple[Any, Any]:
     """Return the kernels forward and backward of a plan."""
-    functions = cell_elements(device, cell, dtype, fast)
-    assert plan.forward is not None
-    assert plan.backward is not None
+    functions, tag = cell_elements(device, cell, dtype, fast), cell_tag(cell, fast)
+    first, second = plan.forward, plan.backward
+    assert first is not None
+    assert second is not None
+    kernels = forward.forward_kernel(device, first, functions), backward.backward_kernel(device, second, functions)
     return (
-        device.kernel(
-            forward.forward_kernel(device, plan.forward, functions), forward.ARGUMENTS, dtype, plan.forward.threads
-        ),
-        device.kernel(
-            backward.backward_kernel(device, plan.backward, functions), backward.ARGUMENTS, dtype, plan.backward.threads
-        ),
+        device.kernel(kernels[0], forward.ARGUMENTS, dtype, first.threads, f"forward_{tag}_{first.tag}"),
+        device.kernel(kernels[1], backward.ARGUMENTS, dtype, second.threads, f"backward_{tag}_{second.tag}"),
     )
 
 
@@ -100,7 +104,8 @@ def stepwise_kernels(device: Any, cell: Cell, dtype: np.dtype, fast: bool) -> di
             "offer": (stepwise.offer_kernel(device, *own), stepwise.OFFER_ARGUMENTS),
             "through_operand": (stepwise.through_operand_kernel(device, *own), stepwise.THROUGH_OPERAND_ARGUMENTS),
         }
-    return {name: device.kernel(*kernel, dtype, stepwise.THREADS) for name, kernel in made.items()}
+    tag = cell_tag(cell, fast)
+    return {name: device.kernel(*kernel, dtype, stepwise.THREADS, f"{name}_{tag}") for name, kernel in made.items()}
 
 
 class Span(NamedTuple):
@@ -218,9 +223,7 @@ class Stepwise(Recurrence):
             product = multiply(states, self._columns(0, count.early)) if count.early else self.empty(0)
             if count.late:
                 self._launch("offer", (*inputs, product, self.h, span.memory, operand), now, step, before)
-                late_product = multiply(
-                    Matrix(operand, batch, hidden, hidden), self._columns(count.early, count.late)
-                )
+                late_product = multiply(Matrix(operand, batch, hidden, hidden), self._columns(count.early, count.late))
             arrays = (*inputs, product, late_product, self.h, span.memory, span.saved, self.lengths)
             self._launch("advance", arrays, now, step, before, slot, int(span.keeps))
         return slot

@@ -1,22 +1,38 @@
 """A pass through time on the device: forward, and backward from what forward kept there.
 
+What comes from the host and goes back to it is apart from what runs on the device alone, so that the latter can be
+timed, and so that numbers may stay there between passes.
+
 Checkpoints give up the saved values and the other states between every so many steps, and compute them again; d_z and
 x W_xh are whole in both cases, so that every product is the same, and the gradients are the same to the last bit.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rnnbench.backends.base import Arrays, Gradients
+from rnnbench.backends.cuda.arrangement import QUAD_BYTES, rounded
 from rnnbench.backends.cuda.gemm import Matrix, products
 from rnnbench.backends.cuda.layers import BackwardArrays, Persistent, Sizes, Span, Stepwise, Weights, restored
+from rnnbench.backends.cuda.limits import Limits
 from rnnbench.backends.cuda.plan import plan_for
 from rnnbench.cells.base import Cell
 
-__all__ = ["Pass", "Sizes"]
+
+class Products(NamedTuple):
+    """Gradients on the device: sums over all steps and sequences, columns in the order of the pre-activations."""
+
+    x: Any
+    """(T*B, I), None where it is not wanted"""
+    input: Any
+    """(I, G*H)"""
+    recurrent: list[Any]
+    """(H, E*H) of the early gates, (H, L*H) of the late ones; whichever there are"""
+    bias: Any
+    """(P*H,)"""
 
 
 class Pass:
@@ -31,74 +47,109 @@ class Pass:
         params: Arrays,
         x: np.ndarray,
         lengths: np.ndarray | None,
+        limits: Limits,
         fast: bool = False,
     ) -> None:
+        steps, batch, _, hidden = sizes
         self.device, self.cell, self.dtype, self.sizes = device, cell, dtype, sizes
-        self.plan = plan_for(cell, sizes.hidden, sizes.batch, dtype, device.limits)
+        self.plan = plan_for(cell, hidden, batch, dtype, limits)
         self.weights = Weights(device, cell, dtype, params)
         self.x = device.upload(x)
-        steps = np.full(sizes.batch, sizes.steps) if lengths is None else lengths
+        self.padded = rounded(hidden, QUAD_BYTES // dtype.itemsize)
+        self.h = device.zeros((steps + 1) * batch * self.padded, dtype)
+        self.memory_size = (len(cell.states) - 1) * batch * hidden
+        counts = np.full(batch, steps) if lengths is None else lengths
         way = Stepwise if self.plan.forward is None else Persistent
-        self.padded = -(-sizes.hidden * dtype.itemsize // 16) * 16 // dtype.itemsize
-        self.h = device.zeros((sizes.steps + 1) * sizes.batch * self.padded, dtype)
-        self.recurrence = way(
-            device, cell, dtype, sizes, self.plan, self.weights, self.h, device.upload(steps.astype(np.int32)), fast
-        )
-        self.slot = (len(cell.states) - 1) * sizes.batch * sizes.hidden
-        self.every = sizes.steps
-        self.spans: list[Span] = []
+        known = cell, dtype, sizes, self.plan, self.weights, self.h, device.upload(counts.astype(np.int32)), fast
+        self.recurrence = way(device, *known)
+        self.every = steps
+        self.memory, self.saved, self.slot = self._empty(0), self._empty(0), 0
         self.checkpoints: list[Any] = []
 
-    def forward(self, state: Arrays, every: int, store: bool) -> Arrays:
-        """Run all steps, keeping what backward needs, or every so many steps' states alone; return the final states."""
+    def start(self, state: Arrays, every: int, store: bool) -> None:
+        """Take the initial states, and make room for what is kept: all of a step, or every so many steps' states."""
         steps, batch, _, hidden = self.sizes
-        self.every = every
-        keeps = store and every == steps
+        self.every, self.store, self.keeps = every, store, store and every == steps
+        first, *others = (np.asarray(state[name], self.dtype) for name in self.cell.states)
         padded = np.zeros((batch, self.padded), self.dtype)
-        padded[:, :hidden] = state["h" if "h" in state else self.cell.states[0]]
+        padded[:, :hidden] = first
         self.device.write(padded, self.h, 0)
-        memory, saved = self._tape(steps if keeps else 1, keeps)
-        for k, name in enumerate(self.cell.states[1:]):
-            self.device.write(np.asarray(state[name], self.dtype), memory, k * batch * hidden)
-        x_product = self._project()
-        for first in range(0, steps, every):
-            if store and not keeps:
-                self.checkpoints.append(self._copy(memory, 0))
-            span = Span(first, min(every, steps - first), memory, saved, keeps)
-            slot = self.recurrence.forward(x_product, span)
-            if first + every < steps and self.slot and slot:
-                self.device.copy(memory, slot * self.slot, self.slot, memory, 0)
-        if keeps:
-            self.spans = [span]
-        return self._final(memory, slot)
+        self.memory, self.saved = self._tape(steps if self.keeps else 1, self.keeps)
+        for k, values in enumerate(others):
+            self.device.write(values, self.memory, k * batch * hidden)
 
-    def backward(self, d_h: np.ndarray, d_state: Arrays, state_sequence: bool, input_gradient: bool) -> Gradients:
-        """Return all gradients, given dL/dh_t of every step, zero past each sequence's end."""
+    def forward(self) -> None:
+        """Run all steps on the device, from the states of `start`."""
+        steps, x_product = self.sizes.steps, self._project()
+        self.checkpoints = []
+        for first in range(0, steps, self.every):
+            if self.store and not self.keeps:
+                self.checkpoints.append(self._copy(self.memory, 0))
+            span = Span(first, min(self.every, steps - first), self.memory, self.saved, self.keeps)
+            self.slot = self.recurrence.forward(x_product, span)
+            if first + self.every < steps and self.slot and self.memory_size:
+                self.device.copy(self.memory, self.slot * self.memory_size, self.memory_size, self.memory, 0)
+
+    def final(self) -> Arrays:
+        """Return the states after the last step."""
         steps, batch, _, hidden = self.sizes
-        cell, device, values = self.cell, self.device, steps * batch * hidden
+        size = batch * self.padded
+        last = self.device.download(self.h[steps * size : (steps + 1) * size]).reshape(batch, self.padded)
+        found = {self.cell.states[0]: last[:, :hidden].copy()}
+        for k, name in enumerate(self.cell.states[1:]):
+            start = self.slot * self.memory_size + k * batch * hidden
+            found[name] = self.device.download(self.memory[start : start + batch * hidden]).reshape(batch, hidden)
+        return found
+
+    def start_backward(self, d_h: np.ndarray, d_state: Arrays, state_sequence: bool) -> BackwardArrays:
+        """Take the gradients from outside: dL/dh_t of every step, zero past each sequence's end, and by the states."""
+        steps, batch, _, hidden = self.sizes
+        cell, values = self.cell, steps * batch * hidden
         delta = np.zeros((len(cell.states), batch, hidden), self.dtype)
         for k, name in enumerate(cell.states):
             if name in d_state:
                 delta[k] = d_state[name]
-        arrays = BackwardArrays(
-            d_h=device.upload(np.ascontiguousarray(d_h, self.dtype)),
+        return BackwardArrays(
+            d_h=self.device.upload(np.ascontiguousarray(d_h, self.dtype)),
             d_z=self._empty(values * len(cell.preactivations)),
             operands=self._empty(values if cell.late else 0),
             sequence=self._empty(values * len(cell.states) if state_sequence else 0),
-            d_state=device.upload(delta),
+            d_state=self.device.upload(delta),
             wants_sequence=state_sequence,
         )
-        for span in reversed(self.spans):
-            self.recurrence.backward(span, arrays)
-        if not self.spans:
+
+    def backward(self, arrays: BackwardArrays, input_gradient: bool) -> Products:
+        """Run all steps backward on the device, then the products."""
+        if self.keeps:
+            self.recurrence.backward(Span(0, self.sizes.steps, self.memory, self.saved, True), arrays)
+        else:
             self._backward_by_stretches(arrays)
-        params, d_x = self._products(arrays, input_gradient)
-        by_states = device.download(arrays.d_state).reshape(delta.shape)
+        return self._products(arrays, input_gradient)
+
+    def gradients(self, arrays: BackwardArrays, found: Products) -> Gradients:
+        """Return what backward found, in the order of the parameters."""
+        (steps, batch, features, hidden), cell, download = self.sizes, self.cell, self.device.download
+        width = len(cell.gates) * hidden
+        bias, by_input = download(found.bias), download(found.input).reshape(features, width)
+        by_recurrent = np.concatenate([download(part).reshape(hidden, -1) for part in found.recurrent], axis=1)
+        params = {
+            "W_xh": restored(by_input, cell.input_gates, hidden),
+            "W_hh": restored(by_recurrent, cell.recurrent_gates, hidden),
+            "b_h": restored(bias[:width], cell.input_gates, hidden),
+        }
+        if cell.separate:
+            params[cell.separate_bias] = bias[width:].copy()
         sequence = None
-        if state_sequence:
-            found = device.download(arrays.sequence).reshape(steps, len(cell.states), batch, hidden)
-            sequence = {name: found[:, k] for k, name in enumerate(cell.states)}
-        return Gradients(d_x, params, dict(zip(cell.states, by_states, strict=True)), sequence)
+        if arrays.wants_sequence:
+            values = download(arrays.sequence).reshape(steps, len(cell.states), batch, hidden)
+            sequence = {name: values[:, k] for k, name in enumerate(cell.states)}
+        by_states = download(arrays.d_state).reshape(len(cell.states), batch, hidden)
+        return Gradients(
+            x=None if found.x is None else download(found.x).reshape(steps, batch, features),
+            params=params,
+            state=dict(zip(cell.states, by_states, strict=True)),
+            state_sequence=sequence,
+        )
 
     def _backward_by_stretches(self, arrays: BackwardArrays) -> None:
         """Run each stretch between checkpoints forward once more, then backward."""
@@ -106,9 +157,9 @@ class Pass:
         x_product = self._project()
         starts = range(0, self.sizes.steps, self.every)
         for first, checkpoint in reversed(list(zip(starts, self.checkpoints, strict=True))):
-            if self.slot:
-                self.device.copy(checkpoint, 0, self.slot, memory, 0)
-            span = Span(first, min(self.every, self.sizes.steps - first), memory, saved, keeps=True)
+            if self.memory_size:
+                self.device.copy(checkpoint, 0, self.memory_size, memory, 0)
+            span = Span(first, min(self.every, self.sizes.steps - first), memory, saved, True)
             self.recurrence.forward(x_product, span)
             self.recurrence.backward(span, arrays)
 
@@ -119,12 +170,12 @@ class Pass:
         """Return memory for so many steps, and saved values if they are kept."""
         _, batch, _, hidden = self.sizes
         values = steps * len(self.cell.saved) * batch * hidden
-        return self._empty((steps + 1) * self.slot), self._empty(values if keeps else 0)
+        return self._empty((steps + 1) * self.memory_size), self._empty(values if keeps else 0)
 
     def _copy(self, memory: Any, slot: int) -> Any:
-        copy = self._empty(self.slot)
-        if self.slot:
-            self.device.copy(memory, slot * self.slot, self.slot, copy, 0)
+        copy = self._empty(self.memory_size)
+        if self.memory_size:
+            self.device.copy(memory, slot * self.memory_size, self.memory_size, copy, 0)
         return copy
 
     def _project(self) -> Any:
@@ -134,49 +185,26 @@ class Pass:
         x = Matrix(self.x, steps * batch, features, features)
         return products(self.device, self.dtype).multiply(x, Matrix(self.weights.input, features, width, width))
 
-    def _final(self, memory: Any, slot: int) -> Arrays:
-        steps, batch, _, hidden = self.sizes
-        size = batch * self.padded
-        last = self.device.download(self.h[steps * size : (steps + 1) * size]).reshape(batch, self.padded)
-        final = {self.cell.states[0]: last[:, :hidden].copy()}
-        for k, name in enumerate(self.cell.states[1:]):
-            start = slot * self.slot + k * batch * hidden
-            final[name] = self.device.download(memory[start : start + batch * hidden]).reshape(batch, hidden)
-        return final
-
-    def _products(self, arrays: BackwardArrays, input_gradient: bool) -> tuple[Arrays, np.ndarray | None]:
+    def _products(self, arrays: BackwardArrays, input_gradient: bool) -> Products:
         """Return the gradients by the parameters and by x, from d_z of all steps."""
         (steps, batch, features, hidden), cell = self.sizes, self.cell
-        rows, gates, late = steps * batch, len(cell.gates), len(cell.late)
-        width, z_width = gates * hidden, len(cell.preactivations) * hidden
-        multiply, download = products(self.device, self.dtype).multiply, self.device.download
+        rows, late = steps * batch, len(cell.late) * hidden
+        width, z_width = len(cell.gates) * hidden, len(cell.preactivations) * hidden
+        first_recurrent, early = len(cell.separate) * hidden, width - late
+        multiply = products(self.device, self.dtype).multiply
 
         def d_z(start: int, columns: int) -> Matrix:
             return Matrix(arrays.d_z, rows, columns, z_width, 1, start)
 
-        inputs = d_z(0, width)
-        x = Matrix(self.x, rows, features, features)
+        x, weights = Matrix(self.x, rows, features, features), Matrix(self.weights.input, features, width, width)
+        h, operands = Matrix(self.h, rows, hidden, self.padded), Matrix(arrays.operands, rows, hidden, hidden)
         ones = Matrix(self.device.upload(np.ones(1, self.dtype)), 1, rows, 0, 0)
-        first_recurrent, early = len(cell.separate) * hidden, (gates - late) * hidden
-        by_recurrent = []
-        if early:
-            h = Matrix(self.h, rows, hidden, self.padded)
-            by_recurrent.append(download(multiply(h.transposed, d_z(first_recurrent, early))).reshape(hidden, -1))
+        recurrent = [multiply(h.transposed, d_z(first_recurrent, early))] if early else []
         if late:
-            operands = Matrix(arrays.operands, rows, hidden, hidden)
-            by_late = multiply(operands.transposed, d_z(first_recurrent + early, late * hidden))
-            by_recurrent.append(download(by_late).reshape(hidden, -1))
-        bias = download(multiply(ones, d_z(0, z_width)))
-        by_input = download(multiply(x.transposed, inputs)).reshape(features, width)
-        params = {
-            "W_xh": restored(by_input, cell.input_gates, hidden),
-            "W_hh": restored(np.concatenate(by_recurrent, axis=1), cell.recurrent_gates, hidden),
-            "b_h": restored(bias[:width], cell.input_gates, hidden),
-        }
-        if cell.separate:
-            params[cell.separate_bias] = bias[width:].copy()
-        if not input_gradient:
-            return params, None
-        weights = Matrix(self.weights.input, features, width, width)
-        d_x = download(multiply(inputs, weights.transposed)).reshape(steps, batch, features)
-        return params, d_x
+            recurrent.append(multiply(operands.transposed, d_z(first_recurrent + early, late)))
+        return Products(
+            x=multiply(d_z(0, width), weights.transposed) if input_gradient else None,
+            input=multiply(x.transposed, d_z(0, width)),
+            recurrent=recurrent,
+            bias=multiply(ones, d_z(0, z_width)),
+        )

@@ -38,6 +38,8 @@ MOST_SUMS = {4: 96, 8: 48}
 """A thread keeps in registers, by the size of a number."""
 MOST_ELEMENTS = 4
 """Units times rows whose states a thread keeps in registers."""
+MOST_GROUPS = 65535
+"""Blocks of a grid in its second direction."""
 TILE_ROWS = (1, 2, 4, 8)
 WARPS = 8
 
@@ -67,6 +69,7 @@ def plan_for(cell: Cell, hidden: int, batch: int, dtype: np.dtype, limits: Limit
         (_forward_cycles(f, limits, groups) + _backward_cycles(b, limits, groups), groups, f, b)
         for rows in _rows(batch)
         for groups in [-(-batch // rows)]
+        if groups <= MOST_GROUPS
         for f in [_best(_forwards(cell, dtype, hidden, rows, groups, limits), _forward_cycles, limits, groups)]
         for b in [_best(_backwards(cell, dtype, hidden, rows, groups, limits), _backward_cycles, limits, groups)]
         if f and b
@@ -103,9 +106,7 @@ def _group_sizes(hidden: int, groups: int, limits: Limits) -> range:
     return range(1, max(1, min(hidden, limits.multiprocessors // groups)) + 1)
 
 
-def _forwards(
-    cell: Cell, dtype: np.dtype, hidden: int, rows: int, groups: int, limits: Limits
-) -> Iterator[Forward]:
+def _forwards(cell: Cell, dtype: np.dtype, hidden: int, rows: int, groups: int, limits: Limits) -> Iterator[Forward]:
     quads = rounded(hidden, 16 // dtype.itemsize) // (16 // dtype.itemsize)
     seen = set()
     for wanted in _group_sizes(hidden, groups, limits):
@@ -122,9 +123,7 @@ def _forwards(
                     yield plan
 
 
-def _backwards(
-    cell: Cell, dtype: np.dtype, hidden: int, rows: int, groups: int, limits: Limits
-) -> Iterator[Backward]:
+def _backwards(cell: Cell, dtype: np.dtype, hidden: int, rows: int, groups: int, limits: Limits) -> Iterator[Backward]:
     quad = 16 // dtype.itemsize
     seen = set()
     for wanted in _group_sizes(hidden, groups, limits):

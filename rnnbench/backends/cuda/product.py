@@ -1,8 +1,9 @@
 """The forward product: rows of h times the block's columns of W_hh, and the sum over the slices of H.
 
 A thread multiplies a tile of units' gates by rows over its slice. The lanes of a warp that share columns then add up by
-halves: each gives half of its sums to a partner and takes the partner's other half, until every sum of the warp is in
-one lane. So n sums over s slices take n (1 - 1/s) shuffles a lane, not n log2(s). The warps' sums meet in shared memory.
+halves: each gives half of its sums to a partner and takes the partner's other half, until every sum of the warp is
+in one lane. So n sums over s slices take n (1 - 1/s) shuffles a lane, not n log2(s). The warps' sums meet in shared
+memory.
 """
 
 from __future__ import annotations

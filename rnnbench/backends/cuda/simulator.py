@@ -10,6 +10,7 @@ reach, and wrong results. It does not find that a fence is missing, nor that som
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -42,7 +43,7 @@ class Block:
     def __post_init__(self) -> None:
         self.barrier = threading.Barrier(self.threads, timeout=PATIENCE_S)
         warps = [min(WARP, self.threads - first) for first in range(0, self.threads, WARP)]
-        self.warps = [(threading.Barrier(lanes, timeout=PATIENCE_S), [None] * lanes) for lanes in warps]
+        self.warps = [(threading.Barrier(lanes, timeout=PATIENCE_S), ([None] * lanes, [None] * lanes)) for lanes in warps]
 
     def abort(self) -> None:
         """Let nobody wait any longer."""
@@ -70,12 +71,12 @@ class SimulatedCuda:
 
     def shfl_xor_sync(self, mask: int, value: Any, distance: int) -> Any:
         """Return the value of the lane whose number differs in these bits."""
-        barrier, values = _lane.block.warps[_lane.thread // WARP]
+        barrier, turns = _lane.block.warps[_lane.thread // WARP]
+        values = turns[_lane.shuffles % 2]  # two in turn: whoever writes here again, all have read what was here
+        _lane.shuffles += 1
         values[_lane.thread % WARP] = value
         barrier.wait()
-        other = values[_lane.thread % WARP ^ distance]
-        barrier.wait()
-        return other
+        return values[_lane.thread % WARP ^ distance]
 
     def _shared_array(self, size: int, dtype: np.dtype) -> np.ndarray:
         block, dtype = _lane.block, np.dtype(dtype)
@@ -96,7 +97,7 @@ class Simulator:
     """The tools that kernels are made with, and a device to run them on: see toolkit.Gpu."""
 
     simulated = True
-    limits = LIMITS
+    clock_hz = 1e9
     int32, int64 = np.int32, np.int64
     exp, tanh = staticmethod(np.exp), staticmethod(np.tanh)
 
@@ -114,7 +115,9 @@ class Simulator:
 
     approximate = inline
 
-    def kernel(self, function: Callable, arguments: Sequence[str], dtype: np.dtype, threads: int) -> Any:
+    def kernel(
+        self, function: Callable, arguments: Sequence[str], dtype: np.dtype, threads: int, tag: str = ""
+    ) -> Any:
         """Return the kernel, ready to be launched."""
         return SimpleNamespace(function=function, threads=threads)
 
@@ -157,7 +160,8 @@ class Simulator:
                     lambda: arrivals[group * ARRIVAL_STRIDE] >= target, timeout=PATIENCE_S
                 )
             if not arrived:
-                raise TimeoutError(f"group {group} waited for {target} arrivals, {arrivals[group * ARRIVAL_STRIDE]} came")
+                came = arrivals[group * ARRIVAL_STRIDE]
+                raise TimeoutError(f"group {group} waited for {target} arrivals, {came} came")
         self.cuda.syncthreads()
 
     def upload(self, array: np.ndarray) -> np.ndarray:
@@ -186,6 +190,12 @@ class Simulator:
 
     def synchronize(self) -> None:
         """Wait until everything launched is done."""
+
+    def seconds(self, call: Callable[[], object]) -> float:
+        """Return the seconds that a function takes."""
+        start = time.perf_counter()
+        call()
+        return time.perf_counter() - start
 
     def launch(
         self,
@@ -217,7 +227,7 @@ def _run(kernel: Any, grid: tuple, places: list[tuple], blocks: list[Block], arg
     failures: list[BaseException] = []
 
     def run(block: Block, place: tuple[int, ...], thread: int) -> None:
-        _lane.block, _lane.place, _lane.thread, _lane.grid = block, place, thread, grid
+        _lane.block, _lane.place, _lane.thread, _lane.grid, _lane.shuffles = block, place, thread, grid, 0
         try:
             with np.errstate(all="ignore"):
                 kernel.function(*arguments)

@@ -6,15 +6,20 @@ tests/backends/cuda/test_cuda_canary.py names each private part, so that a new v
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
+import pickle
+import tempfile
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rnnbench.backends.cpu.compilation import writable_cache_folder
 from rnnbench.backends.cuda.arrangement import QUAD_BYTES
 from rnnbench.backends.cuda.limits import Limits
 from rnnbench.backends.cuda.simulator import ARRIVAL_STRIDE, Simulator
@@ -23,6 +28,9 @@ from rnnbench.errors import InputError
 SIMULATE = "NUMBA_ENABLE_CUDASIM"
 """The variable of the environment that Numba's users know: with "1" kernels run as Python, on no GPU at all."""
 INSTALL = "python -m pip install 'rnnbench[cuda13]'  (cuda12 for a driver older than 580)"
+PACKAGES = ("numba-cuda", "cuda-bindings", "nvidia-nvvm", "nvidia-nvjitlink")
+"""Whose versions decide the machine code."""
+CUPY = ("cupy-cuda12x", "cupy-cuda13x")
 DEFAULT_SHARED_BYTES = 48 << 10
 """Of dynamic shared memory that a block may have without opting in."""
 
@@ -34,8 +42,11 @@ def simulating() -> bool:
 
 def missing() -> str | None:
     """Return what keeps kernels from running here and what helps, None where nothing does."""
-    if simulating():
-        return None
+    return None if simulating() else _missing()
+
+
+@cache
+def _missing() -> str | None:
     try:
         cuda = _numba_cuda()
     except ImportError as error:
@@ -49,10 +60,14 @@ def missing() -> str | None:
     return None
 
 
+def installed() -> bool:
+    """Return whether numba-cuda is here, usable or not."""
+    return _version("numba-cuda") is not None
+
+
 def describe() -> dict[str, Any]:
     """Return what `rnnbench info` shows of CUDA: package, toolkit, driver, device, and what is missing."""
-    packages = ("numba-cuda", "cuda-bindings", "nvidia-nvjitlink", "nvidia-nvvm", "cupy-cuda12x", "cupy-cuda13x")
-    found: dict[str, Any] = {name: version for name in packages if (version := _version(name))}
+    found: dict[str, Any] = {name: version for name in (*PACKAGES, *CUPY) if (version := _version(name))}
     lacking = missing()
     if lacking:
         return found | {"usable": False, "missing": lacking}
@@ -265,24 +280,74 @@ def _atomics() -> tuple[Any, Any]:
 
 
 class Kernel:
-    """A kernel of a Gpu, compiled at its first launch."""
+    """A kernel of a Gpu: compiled at its first launch, or loaded from the folder of compiled code.
 
-    def __init__(self, toolkit: Toolkit, function: Callable, arguments: Sequence[str], dtype: np.dtype, threads: int):
+    The tag tells it from every other kernel of the same source: what it is made for, with all its sizes.
+    """
+
+    def __init__(
+        self,
+        toolkit: Toolkit,
+        function: Callable,
+        arguments: Sequence[str],
+        dtype: np.dtype,
+        threads: int,
+        tag: str,
+    ) -> None:
         self.dispatcher = toolkit.dispatcher(function, threads)
         self.signature = toolkit.signature(arguments, dtype)
         kinds = [argument.split(": ")[1] for argument in arguments]
         self.scalars = [None if kind.endswith("[]") else np.dtype(kind).type for kind in kinds]
-        self.threads = threads
+        self.threads, self.tag = threads, f"{tag}_{dtype}_{threads}"
         self.shared_bytes = DEFAULT_SHARED_BYTES
         self.compiled: Any = None
 
     def prepare(self, shared_bytes: int) -> None:
-        """Compile it, and let its blocks have so much shared memory."""
+        """Have it compiled, and let its blocks have so much shared memory."""
         if self.compiled is None:
-            self.compiled = self.dispatcher.compile(self.signature)
+            self.compiled = self._loaded() or self._saved(self.dispatcher.compile(self.signature))
         if shared_bytes > self.shared_bytes:
             allow_shared_bytes(self.compiled, shared_bytes)
             self.shared_bytes = shared_bytes
+
+    def _loaded(self) -> Any:
+        """Return the kernel as it was stored, None if there is none or it cannot be read."""
+        try:
+            found = unpacked(_stored(self.tag).read_bytes())
+            found.bind()
+        except Exception:  # not there, cut short, or of another installation: compiling is always right
+            return None
+        self.dispatcher.add_overload(found, self.signature)
+        return found
+
+    def _saved(self, compiled: Any) -> Any:
+        path = _stored(self.tag)
+        path.parent.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as temporary:
+            temporary.write(packed(compiled))
+        os.replace(temporary.name, path)  # whole or not at all, whoever else is writing it
+        return compiled
+
+
+def _stored(tag: str) -> Path:
+    """Return the file of a kernel: in the folder of compiled code, by what numba-cuda and the GPU are as well."""
+    capability = "".join(map(str, _numba_cuda().get_current_device().compute_capability))
+    name = "\0".join([tag, capability, *(str(_version(package)) for package in PACKAGES)])
+    return writable_cache_folder() / "cuda" / hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
+def packed(compiled: Any) -> bytes:
+    """Return a compiled kernel as bytes, machine code included."""
+    from numba.cuda import serialize
+
+    return serialize.dumps(compiled._reduce_states())
+
+
+def unpacked(data: bytes) -> Any:
+    """Return the compiled kernel that `packed` made bytes of."""
+    from numba.cuda import dispatcher
+
+    return dispatcher._Kernel._rebuild(**pickle.loads(data))
 
 
 def allow_shared_bytes(compiled: Any, shared_bytes: int) -> None:
@@ -309,18 +374,30 @@ class Gpu(Toolkit):
             shared_bytes=gpu.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
             l2_bytes=gpu.L2_CACHE_SIZE,
         )
+        self.clock_hz = 1e3 * gpu.CLOCK_RATE
 
-    def kernel(self, function: Callable, arguments: Sequence[str], dtype: np.dtype, threads: int) -> Kernel:
+    def kernel(
+        self, function: Callable, arguments: Sequence[str], dtype: np.dtype, threads: int, tag: str
+    ) -> Kernel:
         """Return the kernel, ready to be launched."""
-        return Kernel(self, function, arguments, dtype, threads)
+        return Kernel(self, function, arguments, dtype, threads, tag)
 
     def upload(self, array: np.ndarray) -> Any:
         """Return the array's numbers in the device's memory, flat."""
-        return self.cuda.to_device(np.ascontiguousarray(array).reshape(-1))
+        array = np.ascontiguousarray(array).reshape(-1)
+        memory = self.empty(array.size, array.dtype)
+        memory.copy_to_device(array)
+        return memory
 
     def empty(self, size: int, dtype: np.dtype) -> Any:
-        """Return memory of the device that nobody has written."""
-        return self.cuda.device_array(max(size, 1), dtype)
+        """Return memory of the device that nobody has written; InputError where there is not as much."""
+        try:
+            return self.cuda.device_array(max(size, 1), dtype)
+        except Exception as error:  # numba-cuda has given back first what nobody uses
+            if "OUT_OF_MEMORY" not in str(error).upper():
+                raise
+            needed = size * np.dtype(dtype).itemsize / 2**30
+            raise InputError(f"{self.limits.name} has no {needed:,.2f} GiB of memory left for an array") from None
 
     def zeros(self, size: int, dtype: np.dtype) -> Any:
         """Return memory of the device that is 0."""
@@ -346,6 +423,15 @@ class Gpu(Toolkit):
     def synchronize(self) -> None:
         """Wait until everything launched is done."""
         self.cuda.synchronize()
+
+    def seconds(self, call: Callable[[], object]) -> float:
+        """Return the seconds between two events, one before and one after what a function launches."""
+        start, end = (self.cuda.event() for _ in range(2))
+        start.record()
+        call()
+        end.record()
+        end.synchronize()
+        return start.elapsed_time(end) / 1e3
 
     def launch(
         self,

@@ -7,7 +7,7 @@ The compiler itself, NVVM, and the assembler and linker, nvJitLink, need no driv
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -40,22 +40,22 @@ def pretended_device(capability: tuple) -> Iterator[None]:
     from numba.cuda import dispatcher
     from numba.cuda.cudadrv import devices
 
-    device = SimpleNamespace(compute_capability=capability[:2], id=0)
-    context = mock.patch.object(
-        devices._runtime, "get_or_create_context", lambda number=None: SimpleNamespace(device=device)
-    )
-    with context, mock.patch.object(dispatcher._Kernel, "bind", lambda kernel: None):
+    context = SimpleNamespace(device=SimpleNamespace(compute_capability=capability[:2], id=0))
+    found = mock.patch.object(devices._runtime, "get_or_create_context", return_value=context)
+    with found, mock.patch.object(dispatcher._Kernel, "bind"):
         yield
 
 
-def compiled(dispatcher: Any, signature: tuple, capability: tuple) -> Compiled:
-    """Return the kernel, compiled and linked for such a device."""
-    with pretended_device(capability):
+def compiled(dispatcher: Any, signature: tuple, capabilities: Iterable[tuple]) -> list[Compiled]:
+    """Return the kernel, translated once and then compiled and linked for each of the devices."""
+    found = []
+    with pretended_device((9, 0)):
         kernel = dispatcher.compile(signature)
-        library = kernel._codelibrary
-        cubin = bytes(library.get_cubin(cc=capability).code)
-        ptx = kernel.inspect_asm(capability)
-    return Compiled(ptx, cubin, kernel.cooperative, *resources(cubin, kernel.entry_name))
+        for capability in capabilities:
+            cubin = bytes(kernel._codelibrary.get_cubin(cc=capability).code)
+            taken = resources(cubin, kernel.entry_name)
+            found.append(Compiled(kernel.inspect_asm(capability), cubin, kernel.cooperative, *taken))
+    return found
 
 
 def resources(cubin: bytes, kernel: str) -> tuple[int, int, int]:
