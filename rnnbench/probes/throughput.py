@@ -7,8 +7,8 @@
 with I = H; forward alone keeps nothing for backward. Element-wise work is not counted. The layer and the matrix
 product are timed in turn, repeat by repeat, so that both see the same neighbours; times are medians over repeats.
 float64 is measured beside `dgemm_flop_rate`. On a GPU the device's own clock times what runs there, with numbers that
-are there already, and `floor_time` is the least that the recurrence can take (see backends/cuda/timing.py). Times say something about the machine they were taken on, ratios more
-than that.
+are there already, and `floor_time` is the least that the recurrence can take (see backends/cuda/timing.py). Times say
+something about the machine they were taken on, ratios more than that.
 """
 
 from __future__ import annotations

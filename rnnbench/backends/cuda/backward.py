@@ -126,7 +126,7 @@ def backward_kernel(tools: Any, plan: Backward, elements: Elements) -> Any:
     cuda, number, int32, zero = tools.cuda, tools.number_type(plan.dtype), tools.int32, plan.dtype.type(0)
     element, operand_element = elements.backward, elements.operand_backward
     cell, hidden, padded, quad = plan.cell, plan.hidden, plan.padded, plan.quad
-    alone, late, early, gates = plan.alone, plan.late, plan.early, plan.gates
+    alone, late, early = plan.alone, plan.late, plan.early
     z_count, states, saves = len(cell.preactivations), len(cell.states), len(cell.saved)
     rows, units, threads, count, blocks = plan.rows, plan.units, plan.threads, plan.elements, plan.blocks
     slab, d_z_at, sources_at = plan.slab, plan.offsets["d_z"], plan.offsets["sources"]
@@ -137,7 +137,7 @@ def backward_kernel(tools: Any, plan: Backward, elements: Elements) -> Any:
     find, sum_up = places(tools, plan), parts_sum(tools, plan)
     copy_quad, arrive, wait = tools.copy_quad, tools.arrive, tools.wait
     early_parts = parts_product(tools, plan, 0, early)
-    late_parts = parts_product(tools, plan, early, late) if late else None
+    late_parts: Any = parts_product(tools, plan, early, late) if late else None
 
     def begin(shared, weights, block, thread):
         at = thread * quad
@@ -245,7 +245,9 @@ def backward_kernel(tools: Any, plan: Backward, elements: Elements) -> Any:
                 if place[e * PLACE + STEPS]:
                     local_row, unit_in_block = place[e * PLACE + LOCAL_ROW], place[e * PLACE + UNIT]
                     row, unit = first_row + local_row, first_unit + unit_in_block
-                    differentiate(delta, d_out, state, previous, kept, d_z, d_previous, e, now < place[e * PLACE + STEPS])
+                    differentiate(
+                        delta, d_out, state, previous, kept, d_z, d_previous, e, now < place[e * PLACE + STEPS]
+                    )
                     if wants_sequence:
                         keep_sequence(sequence, delta, e, now, row, unit, batch)
                     if late:

@@ -69,7 +69,8 @@ def forward_kernel(tools: Any, plan: Forward, elements: Elements) -> Any:
     find = places(tools, plan)
     copy_quad, arrive, wait = tools.copy_quad, tools.arrive, tools.wait
     early_product, early_sums = forward_product(tools, plan, 0, early)
-    late_product, late_sums = forward_product(tools, plan, early, late) if late else (None, None)
+    late_functions: Any = forward_product(tools, plan, early, late) if late else (None, None)
+    late_product, late_sums = late_functions
 
     def begin(shared, weights, h, first, block, first_row, batch, thread):
         """Fetch the block's weights and, if no other block has a part in it, h."""

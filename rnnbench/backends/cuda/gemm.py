@@ -64,7 +64,6 @@ def multiply_kernel(tools: Any, dtype: np.dtype, tile: Tile) -> Any:
     threads, across = tile.threads, tile.columns // tile.thread_columns
     a_row_size, b_row_size = tile_rows + 1, tile_columns + 1  # odd, so that a column of them meets no bank twice
     b_at, sums_size = tile_depth * a_row_size, thread_rows * thread_columns
-    a_size, b_size = tile_depth * tile_rows, tile_depth * tile_columns
 
     def fetch(shared, to, row_size, source, start, outer, outer_stride, outer_size, inner, inner_stride, inner_size):
         """Copy a tile to shared memory, its outer index running fastest there; past the ends are zeros.
@@ -146,7 +145,9 @@ class Tiled:
     def __init__(self, device: Any, dtype: np.dtype) -> None:
         self.device, self.dtype = device, dtype
         self.tile = tile = SIMULATOR_TILE if device.simulated else GPU_TILE
-        self.kernel = device.kernel(multiply_kernel(device, dtype, tile), MULTIPLY_ARGUMENTS, dtype, tile.threads, f"multiply_{tile}")
+        self.kernel = device.kernel(
+            multiply_kernel(device, dtype, tile), MULTIPLY_ARGUMENTS, dtype, tile.threads, f"multiply_{tile}"
+        )
         self.add = device.kernel(add_kernel(device, dtype), ADD_ARGUMENTS, dtype, ADD_THREADS, "add_parts")
 
     def multiply(self, a: Matrix, b: Matrix) -> Any:

@@ -1,6 +1,7 @@
 """W_hh in the order in which blocks read it: arrangement.Forward.slab and arrangement.Backward.slab.
 
-Its columns are those of the gates in the order of the recurrent pre-activations. One thread a packed number. Sizes are arguments, so that one compilation serves every size.
+Its columns are those of the gates in the order of the recurrent pre-activations. One thread a packed number. Sizes are
+arguments, so that one compilation serves every size.
 """
 
 from __future__ import annotations

@@ -48,7 +48,9 @@ def torch_seconds(cell: str, sizes: Sizes, precision: str, repeats: int) -> dict
     def both(x: Any) -> None:
         torch.autograd.grad(layer(x)[0], [x, *layer.parameters()], d_h)
 
-    return {name: _median_seconds(torch, call, inputs, repeats) for name, call in (("forward", forward), ("both", both))}
+    return {
+        name: _median_seconds(torch, call, inputs, repeats) for name, call in (("forward", forward), ("both", both))
+    }
 
 
 def _median_seconds(torch: Any, call: Callable[[Any], None], inputs: list[Any], repeats: int) -> float:

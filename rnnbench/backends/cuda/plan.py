@@ -10,9 +10,10 @@ sequences a group let more groups work; both are paid for in exchange. Nothing h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -42,6 +43,8 @@ MOST_GROUPS = 65535
 """Blocks of a grid in its second direction."""
 TILE_ROWS = (1, 2, 4, 8)
 WARPS = 8
+Way = TypeVar("Way", Forward, Backward)
+Cycles = Callable[[Any, Limits, int], float]
 
 
 @dataclass(frozen=True)
@@ -97,12 +100,12 @@ def _rows(batch: int) -> list[int]:
     return sorted({-(-batch // groups) for groups in range(1, batch + 1)})
 
 
-def _best(candidates: Iterator, cycles: object, limits: Limits, groups: int) -> object:
+def _best(candidates: Iterator[Way], cycles: Cycles, limits: Limits, groups: int) -> Way | None:
     return min(candidates, key=lambda plan: cycles(plan, limits, groups), default=None)
 
 
 def _group_sizes(hidden: int, groups: int, limits: Limits) -> range:
-    """Return the numbers of blocks a group may have: all blocks of all groups must run at the same time, but for one."""
+    """Return the numbers of blocks a group may have: all blocks of groups of several must run at the same time."""
     return range(1, max(1, min(hidden, limits.multiprocessors // groups)) + 1)
 
 

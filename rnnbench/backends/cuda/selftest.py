@@ -26,11 +26,12 @@ from rnnbench.backends.cuda import Cuda, peers, timing, toolkit
 from rnnbench.backends.cuda.limits import Limits
 from rnnbench.backends.cuda.passes import Sizes
 from rnnbench.backends.cuda.plan import plan_for
-from rnnbench.layer import Layer
+from rnnbench.backends.reference import Reference
+from rnnbench.cells import entries as known_cells
 
 TOLERANCES = {"float32": (1e-5, 1e-4), "float64": (1e-12, 1e-11)}
 """Relative errors forward and backward."""
-ALONE, GROUP, ODD = 48, 160, 37
+FEATURES, ALONE, GROUP, ODD = 5, 48, 160, 37
 GRID = ((64, 128, 256, 512, 768, 1024), (1, 16, 64), 1024)
 """H, B and T of the timings."""
 SIMULATED_GRID = ((8,), (2,), 3)
@@ -75,7 +76,7 @@ def checks(device: Any) -> Iterator[Check]:
     steps, batch = (3, 3) if device.simulated else (50, 9)
     if device.simulated:
         sizes = dict.fromkeys(sizes, 7)
-    for name in sorted(cells.entries()):
+    for name in sorted(known_cells()):
         for dtype in TOLERANCES:
             for path, hidden in sizes.items():
                 limits = limits_for(device.limits, path, name, hidden, batch, dtype)
@@ -94,25 +95,28 @@ def limits_for(own: Limits, path: str, cell: str, hidden: int, batch: int, dtype
 
 def check(cell: str, dtype: str, path: str, hidden: int, steps: int, batch: int, limits: Limits) -> Check:
     """Return how far the cuda backend is from the reference in one layer."""
-    rng = np.random.default_rng(0)
-    x, d_h = (rng.standard_normal((steps, batch, width)).astype(dtype) for width in (5, hidden))
+    rng, known = np.random.default_rng(0), cells.get(cell)
+    x, d_h = (rng.standard_normal((steps, batch, width)).astype(dtype) for width in (FEATURES, hidden))
+    shapes = known.parameter_shapes(FEATURES, hidden)
+    params = {name: rng.standard_normal(shape).astype(dtype) / np.sqrt(hidden) for name, shape in shapes.items()}
+    params = {name: value.astype(dtype) for name, value in params.items()}
+    state = {name: rng.standard_normal((batch, hidden)).astype(dtype) for name in known.states}
     lengths = rng.permutation(np.linspace(steps, 1, batch).round().astype(int))
-    backend = Cuda(limits)
-    layers = [Layer(cell, 5, hidden, dtype, each) for each in (backend, backend, "reference")]
-    traces = [layer.forward(x, lengths=lengths) for layer in layers]
-    gradients = [layer.backward(trace, d_h) for layer, trace in zip(layers, traces, strict=True)]
-    errors = [
-        max(map(relative_error, arrays_of(found), arrays_of(expected)))
-        for found, _, expected in (traces, gradients)
-    ]
+    runs = [Cuda(limits), Cuda(limits), Reference()]
+    traces = [backend.forward(known, params, x, state, lengths) for backend in runs]
+    gradients = [backend.backward(trace, d_h, state) for backend, trace in zip(runs, traces, strict=True)]
+    forward_error, backward_error = (
+        max(map(relative_error, arrays_of(found), arrays_of(expected))) for found, _, expected in (traces, gradients)
+    )
     repeatable = all(
         np.array_equal(a, b)
         for first, again, _ in (traces, gradients)
         for a, b in zip(arrays_of(first), arrays_of(again), strict=True)
     )
-    plan = plan_for(cells.get(cell), hidden, batch, np.dtype(dtype), limits)
+    plan = plan_for(known, hidden, batch, np.dtype(dtype), limits)
     shared = max((way.shared_bytes for way in (plan.forward, plan.backward) if way), default=0)
-    return Check(f"{cell} {dtype} H={hidden}", path, *errors, TOLERANCES[dtype], repeatable, shared)
+    name = f"{cell} {dtype} H={hidden}"
+    return Check(name, path, forward_error, backward_error, TOLERANCES[dtype], repeatable, shared)
 
 
 def timings(device: Any, repeats: int) -> Iterator[dict[str, Any]]:

@@ -43,7 +43,9 @@ class Block:
     def __post_init__(self) -> None:
         self.barrier = threading.Barrier(self.threads, timeout=PATIENCE_S)
         warps = [min(WARP, self.threads - first) for first in range(0, self.threads, WARP)]
-        self.warps = [(threading.Barrier(lanes, timeout=PATIENCE_S), ([None] * lanes, [None] * lanes)) for lanes in warps]
+        self.warps = [
+            (threading.Barrier(lanes, timeout=PATIENCE_S), ([None] * lanes, [None] * lanes)) for lanes in warps
+        ]
 
     def abort(self) -> None:
         """Let nobody wait any longer."""
@@ -115,9 +117,7 @@ class Simulator:
 
     approximate = inline
 
-    def kernel(
-        self, function: Callable, arguments: Sequence[str], dtype: np.dtype, threads: int, tag: str = ""
-    ) -> Any:
+    def kernel(self, function: Callable, arguments: Sequence[str], dtype: np.dtype, threads: int, tag: str = "") -> Any:
         """Return the kernel, ready to be launched."""
         return SimpleNamespace(function=function, threads=threads)
 

@@ -88,7 +88,9 @@ class Problem:
 def product_seconds(device: Any, dtype: np.dtype) -> tuple[float, int]:
     """Return the median seconds of a large matrix product, and its size each way."""
     size = 8 if device.simulated else 4096
-    a, b = (Matrix(device.upload(np.random.default_rng(k).random(size * size, dtype)), size, size, size) for k in (0, 1))
+    a, b = (
+        Matrix(device.upload(np.random.default_rng(k).random(size * size, dtype)), size, size, size) for k in (0, 1)
+    )
     multiply = products(device, dtype).multiply
     found = [device.seconds(lambda: multiply(a, b)) for _ in range(2 if device.simulated else 7)]
     return float(np.median(found[1:])), size

@@ -71,10 +71,11 @@ def describe() -> dict[str, Any]:
     lacking = missing()
     if lacking:
         return found | {"usable": False, "missing": lacking}
-    limits = device().limits
+    gpu = device()
+    limits = gpu.limits
     found |= {"usable": True, "device": limits.name, "compute_capability": list(limits.compute_capability)}
     found |= {"multiprocessors": limits.multiprocessors, "shared_bytes_of_a_block": limits.shared_bytes}
-    return found | ({"simulated": True} if simulating() else {"driver": _driver_version()})
+    return found | ({"simulated": True} if gpu.simulated else {"driver": _driver_version()})
 
 
 @cache
@@ -262,7 +263,8 @@ def _atomics() -> tuple[Any, Any]:
     @intrinsic
     def add(typingctx, array, index):
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            pointer = _pointer(context, builder, signature.args[0], *arguments, signature.args[1])
+            (array, index), (array_type, index_type) = arguments, signature.args
+            pointer = _pointer(context, builder, array_type, array, index, index_type)
             assembly(builder, "red.release.gpu.global.add.u32 [$0], 1;", ir.VoidType(), "l", pointer)
             return context.get_dummy_value()
 
@@ -271,7 +273,8 @@ def _atomics() -> tuple[Any, Any]:
     @intrinsic
     def poll(typingctx, array, index):
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            pointer = _pointer(context, builder, signature.args[0], *arguments, signature.args[1])
+            (array, index), (array_type, index_type) = arguments, signature.args
+            pointer = _pointer(context, builder, array_type, array, index, index_type)
             return assembly(builder, "ld.acquire.gpu.global.u32 $0, [$1];", number, "=r,l", pointer)
 
         return types.int32(array, index), generate
@@ -376,9 +379,7 @@ class Gpu(Toolkit):
         )
         self.clock_hz = 1e3 * gpu.CLOCK_RATE
 
-    def kernel(
-        self, function: Callable, arguments: Sequence[str], dtype: np.dtype, threads: int, tag: str
-    ) -> Kernel:
+    def kernel(self, function: Callable, arguments: Sequence[str], dtype: np.dtype, threads: int, tag: str) -> Kernel:
         """Return the kernel, ready to be launched."""
         return Kernel(self, function, arguments, dtype, threads, tag)
 

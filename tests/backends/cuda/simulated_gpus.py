@@ -20,11 +20,12 @@ def limits_for(
     batch: int,
     dtype: np.dtype,
     multiprocessors: int = 6,
+    threads: int = 256,
     wanted: Callable[[Plan], bool] = lambda plan: True,
 ) -> Limits:
     """Return the limits with the largest shared memory, of those tried, under which a layer runs in the wanted way."""
     for shared_bytes in np.geomspace(64 << 10, 64, 120):
-        limits = Limits("simulated", (9, 0), multiprocessors, int(shared_bytes), 1 << 20)
+        limits = Limits("simulated", (9, 0), multiprocessors, int(shared_bytes), 1 << 20, threads)
         plan = plan_for(cell, hidden, batch, dtype, limits)
         if plan.path == path and wanted(plan) and (path != "persistent" or not plan.backward.alone):
             return limits

@@ -115,7 +115,9 @@ def test_kernels_around_the_loop_keep_to_their_budget(name: str) -> None:
 
 @pytest.mark.parametrize("fast", [False, True])
 def test_the_approximate_tanh_is_used_in_fast_mode_alone(fast: bool) -> None:
-    kernel = stepwise.advance_kernel(tools(), cells.get("lstm"), np.dtype("float32"), functions("lstm", "float32", fast))
+    kernel = stepwise.advance_kernel(
+        tools(), cells.get("lstm"), np.dtype("float32"), functions("lstm", "float32", fast)
+    )
     for each in built(kernel, stepwise.ADVANCE_ARGUMENTS, "float32", stepwise.THREADS):
         assert ("tanh.approx.f32" in each.ptx) == fast
         assert each.frame == 0

@@ -51,12 +51,13 @@ def test_adapters_return_what_the_cells_functions_do(name: str, dtype: str) -> N
 
 def seen_by(function: Callable, dtype: str) -> list[type]:
     """Return the types of all results of a function of one number, typed."""
-    made = typed(function, np.dtype(dtype), {arithmetic.where: lambda c, a, b: a if c else b}, lambda f: f)
+    made = typed(function, np.dtype(dtype), WHERE, lambda f: f)
     found = made((np.dtype(dtype).type(0.7),))
     return [type(value) for value in (found if isinstance(found, tuple) else (found,))]
 
 
 SHARE = 0.25
+WHERE = {arithmetic.where: lambda condition, a, b: a if condition else b}
 
 
 def helper(x: Scalar) -> Scalar:
@@ -69,7 +70,7 @@ def literals(z: Scalars) -> Scalars:
 
 def test_every_literal_is_a_number_of_the_dtype() -> None:
     """Whole ones in arithmetic too: to Numba an int64 plus a float32 is a float64."""
-    constants = typed(literals, np.dtype("float32"), {}, lambda f: f).__code__.co_consts
+    constants = typed(literals, np.dtype("float32"), WHERE, lambda f: f).__code__.co_consts
     assert not [c for c in constants if isinstance(c, float) and not isinstance(c, np.floating)]
     assert set(seen_by(lambda z: (1 - z[0], 2.0 * z[0] + 1, helper(z[0])), "float32")) == {np.float32}
     assert set(seen_by(lambda z: (0.0 * z[0], where(z[0] > 0, 1.0, 0.0)), "float32")) == {np.float32}

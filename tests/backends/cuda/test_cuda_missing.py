@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +40,14 @@ SITUATIONS = {
 
 
 @pytest.fixture(params=SITUATIONS)
-def message(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def message(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     found, message = SITUATIONS[request.param]
     monkeypatch.delenv(toolkit.SIMULATE, raising=False)
     monkeypatch.setattr(toolkit, "_numba_cuda", found)
     toolkit._missing.cache_clear()
     toolkit.device.cache_clear()
-    request.addfinalizer(toolkit._missing.cache_clear)
-    return message
+    yield message
+    toolkit._missing.cache_clear()
 
 
 @pytest.mark.parametrize("backend", ["cuda", "cuda_fast"])
