@@ -35,8 +35,8 @@ FULL_THREADS = 256
 """Fewer threads than these do not hide the latency of shared memory."""
 RESERVED_BYTES = 1 << 10
 """Of shared memory, for what the toolkit puts into cooperative kernels."""
-MOST_SUMS = {4: 96, 8: 48}
-"""A thread keeps in registers, by the size of a number."""
+MOST_SUMS = {4: 64, 8: 32}
+"""A thread keeps in registers, by the size of a number: half as many again where it has the states of one unit."""
 MOST_ELEMENTS = 4
 """Units times rows whose states a thread keeps in registers."""
 MOST_GROUPS = 65535
@@ -122,7 +122,7 @@ def _forwards(cell: Cell, dtype: np.dtype, hidden: int, rows: int, groups: int, 
             warps = max(1, min(WARPS, quads * lanes // WARP, limits.threads // WARP))
             for tile_rows in _tile_rows(rows):
                 plan = Forward(cell, dtype, hidden, blocks, rows, tile_rows, tile_units, lanes, warps)
-                if plan.most_sums <= MOST_SUMS[dtype.itemsize] and _fits(plan, limits):
+                if plan.most_sums <= most_sums(plan) and _fits(plan, limits):
                     yield plan
 
 
@@ -145,6 +145,12 @@ def _backwards(cell: Cell, dtype: np.dtype, hidden: int, rows: int, groups: int,
                 plan = Backward(cell, dtype, hidden, -(-hidden // units), rows, tile_rows, units, threads, split)
                 if tile_rows * quad <= MOST_SUMS[dtype.itemsize] and _fits(plan, limits):
                     yield plan
+
+
+def most_sums(plan: Forward) -> int:
+    """Return the sums that a thread may keep in registers."""
+    most = MOST_SUMS[plan.dtype.itemsize]
+    return most + most // 2 if plan.elements == 1 else most
 
 
 def _tile_rows(rows: int) -> list[int]:

@@ -35,7 +35,8 @@ LARGEST_STATIC_BYTES = 48 << 10
 PLANS = {
     "lstm-768": ("lstm", 768, 16, "float32"),
     "lstm-64": ("lstm", 64, 16, "float32"),
-    "gru-768": ("gru", 768, 64, "float32"),
+    "gru-768": ("gru", 768, 16, "float32"),
+    "gru-768-large-batch": ("gru", 768, 64, "float32"),
     "gru_reset_before-512": ("gru_reset_before", 512, 16, "float32"),
     "gru_reset_before-64": ("gru_reset_before", 64, 64, "float32"),
     "rnn-1024": ("rnn", 1024, 16, "float32"),
