@@ -71,10 +71,10 @@ def _origin(run: Results, peers: list[str], link: str) -> list[str]:
 
 
 def _version(run: Results, versions: dict[str, Any], name: str) -> str:
-    """Return a version from the provenance or, where it is not there, from the trials."""
+    """Return the version that the trials were run with or, where they do not tell, that of the provenance."""
     column = f"{name}_version"
     told = run.trials[column].dropna().astype(str).unique() if column in run.trials else []
-    return str(versions.get(name) or ", ".join(sorted(told)) or "not known")
+    return ", ".join(sorted(told)) or str(versions.get(name) or "not known")
 
 
 def _date(provenance: dict[str, Any]) -> str:
@@ -90,6 +90,14 @@ def replaced(text: str, content: str) -> str:
     return f"{before}{BEGIN}\n{content}\n{END}{rest.partition(END)[2]}"
 
 
+def _read(readme: Path) -> str:
+    try:
+        return readme.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise InputError(f"{readme}: {reason}; expected a file with the lines {BEGIN} and {END}") from None
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Write or check; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -99,10 +107,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         link = Path(os.path.relpath(options.run.resolve(), options.readme.resolve().parent)).as_posix()
-        text = options.readme.read_text(encoding="utf-8")
+        text = _read(options.readme)
         wanted = replaced(text, block(Results.load(options.run), link))
     except InputError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     if options.check and text != wanted:
         print(f"{options.readme} is out of date: run python experiments/readme_tables.py", file=sys.stderr)

@@ -90,6 +90,9 @@ def run(
     ] = None,
     timeout: Annotated[float | None, typer.Option(metavar="S", help="Stop a trial after this many seconds.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run finished trials again as well.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Run the sweep at its full size, as its table [full] says, after its cost.")
+    ] = False,
 ) -> None:
     """Run what a sweep has not run yet, store every trial, and write the report.
 
@@ -98,7 +101,7 @@ def run(
     """
     from rnnbench.sweeps import engine
 
-    summary = engine.execute(sweep, out, jobs, set_ or (), timeout, fresh, scheduler)
+    summary = engine.execute(sweep, out, jobs, set_ or (), timeout, fresh, scheduler, full=full)
     counts = f"{summary.ok} ok, {summary.failed} failed"
     typer.echo(counts + (f", {summary.reused} finished before" if summary.reused else ""))
     from rnnbench import report

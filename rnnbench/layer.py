@@ -63,6 +63,7 @@ class Layer:
         initialization: str = "orthogonal",
         gain: float = 1.0,
         gate_bias: float = 1.0,
+        chrono: int | None = None,
     ) -> None:
         self.cell = cells.get(cell)
         self.backend = backends.get(backend)
@@ -70,7 +71,7 @@ class Layer:
         self.hidden_size = _checked_size("hidden_size", hidden_size)
         self.dtype = _checked_dtype(dtype)
         rng = np.random.default_rng(seed)
-        params = initialize(self.cell, input_size, hidden_size, rng, initialization, gain, gate_bias)
+        params = initialize(self.cell, input_size, hidden_size, rng, initialization, gain, gate_bias, chrono)
         self.params: Arrays = {name: value.astype(self.dtype) for name, value in params.items()}
 
     def zero_state(self, batch: int) -> Arrays:
@@ -164,6 +165,7 @@ class Stack:
         initialization: str = "orthogonal",
         gain: float = 1.0,
         gate_bias: float = 1.0,
+        chrono: int | None = None,
     ) -> None:
         self.num_layers = _checked_size("num_layers", num_layers)
         self.directions = 2 if bidirectional else 1
@@ -179,6 +181,7 @@ class Stack:
                 initialization,
                 gain,
                 gate_bias,
+                chrono,
             )
             for level in range(num_layers)
             for _ in range(self.directions)

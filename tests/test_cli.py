@@ -46,6 +46,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_the_package_is_a_command_too(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rnnbench", "report", "nowhere"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: unknown run 'nowhere'")
+
+
 def test_a_run_prints_plain_lines_and_ends_with_the_report(folder: Path) -> None:
     done = rnnbench_command(folder, "run", "small.toml")
     assert done.returncode == 0, done.stderr

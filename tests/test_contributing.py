@@ -23,7 +23,7 @@ state_norm = {"probe": "state_norm", "axes": {"cell": cells}, "fixed": {"hidden"
 training = {
     "probe": "training",
     "axes": {"cell": ["ugrnn"]},
-    "fixed": {"task": "parity", "hidden": 8, "length": 5, "batch": 8, "steps": 3, "backend": "strict"},
+    "fixed": {"task": "latch", "hidden": 8, "length": 5, "batch": 8, "steps": 3, "backend": "strict"},
 }
 results = rnnbench.run({"name": "all", "sweep": [state_norm, training]}, out="results", jobs=0, progress=False)
 assert list(results.trials["status"]) == ["ok"] * 5, results.trials["reason"].to_list()
@@ -68,7 +68,7 @@ def test_a_sweep_and_a_report_use_them(tree: Path) -> None:
 
 
 def test_the_contract_tests_find_and_pass_them(tree: Path) -> None:
-    names = ("ugrnn", "parity", "unicode_names", "state_norm", "strict")
+    names = ("ugrnn", "latch", "unicode_names", "state_norm", "strict")
     chosen = f"({' or '.join(names)}) and not rows"  # uncompiled, the rows of a probe at its usual size take minutes
     suites = (
         "cells/test_cell_contract.py",

@@ -33,7 +33,7 @@ class TestEveryScheme:
         first, second = draw(cell, scheme=scheme), draw(cell, seed=1, scheme=scheme)
         assert largest_error(draw(cell, scheme=scheme), first) == 0
         assert not np.array_equal(first["W_xh"], second["W_xh"])
-        assert not np.array_equal(first["W_hh"], second["W_hh"])
+        assert np.array_equal(first["W_hh"], second["W_hh"]) == (scheme == "identity")
 
     def test_gain_multiplies_the_recurrent_weights_alone(self, cell: str, scheme: str) -> None:
         params, larger = draw(cell, scheme=scheme), draw(cell, scheme=scheme, gain=1.5)
@@ -48,6 +48,21 @@ class TestEveryScheme:
         gates = added.reshape(-1, HIDDEN)
         for gate, values in zip(cells.get(cell).gates, gates, strict=True):
             np.testing.assert_allclose(values, 3.0 if gate == keeps else 0.0, atol=1e-15)
+
+    def test_chrono_biases_spread_memory_over_its_time(self, cell: str, scheme: str) -> None:
+        """Gates at sigmoid(b) forget over 1 + e^b steps: uniform from 2 to T. The gate that writes has the opposite."""
+        known, time = cells.get(cell), 100
+        plain, params = draw(cell, scheme=scheme, gate_bias=0.0), draw(cell, scheme=scheme, chrono=time)
+        added = (params.pop("b_h") - plain.pop("b_h")).reshape(-1, HIDDEN)
+        assert largest_error(params, plain) == 0
+        biases = dict(zip(known.gates, added, strict=True))
+        if known.memory_gate is not None:
+            keeps = biases.pop(known.memory_gate)
+            times = 1 + np.exp(keeps)
+            assert 2 - 1e-9 <= times.min() < 25 < 75 < times.max() <= time + 1e-9
+            if known.write_gate is not None:
+                np.testing.assert_allclose(biases.pop(known.write_gate), -keeps, atol=1e-12)
+        assert not any(np.abs(values).max() > 1e-12 for values in biases.values())
 
 
 def test_the_gate_named_keeps_memory_when_its_bias_is_large() -> None:
@@ -75,6 +90,24 @@ def test_orthogonal(cell: str) -> None:
         assert 0.95 * limit < np.abs(weights).max() <= limit
         assert weights.std() == pytest.approx(limit / np.sqrt(3), rel=0.15)
     assert not any(value.any() for name, value in params.items() if name.startswith("b_"))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_glorot_and_identity(cell: str) -> None:
+    glorot, identity = (draw(cell, scheme=scheme, gate_bias=0.0) for scheme in ("glorot", "identity"))
+    for gate in range(len(cells.get(cell).gates)):
+        np.testing.assert_array_equal(gate_columns(identity, "W_hh", gate), np.eye(HIDDEN))
+        for name, rows in (("W_xh", INPUTS), ("W_hh", HIDDEN)):
+            limit, weights = np.sqrt(6 / (rows + HIDDEN)), gate_columns(glorot, name, gate)
+            assert 0.95 * limit < np.abs(weights).max() <= limit
+            assert weights.std() == pytest.approx(limit / np.sqrt(3), rel=0.15)
+    assert identity["W_xh"].std() == pytest.approx(1e-3, rel=0.2)
+    assert not any(value.any() for params in (glorot, identity) for name, value in params.items() if name[0] == "b")
+
+
+def test_a_chrono_time_too_short_is_refused() -> None:
+    with pytest.raises(InputError, match="chrono is 2; expected a time of at least 3 steps"):
+        draw("lstm", chrono=2)
 
 
 def test_gates_are_drawn_apart() -> None:

@@ -4,29 +4,48 @@ import pytest
 from rnnbench.errors import InputError, ShapeError
 from rnnbench.network import WIRINGS, Architecture, Network
 
+INPUTS, ANSWERS, SEQUENCES, FEATURES, OUTPUTS = 6, 5, 4, 3, 2
+ONE_INPUT = ("one-to-one", "one-to-many")
+ONE_ANSWER = ("one-to-one", "many-to-one")
+OWN_LENGTH = ("one-to-many", "sequence-to-sequence")
+"""Wirings whose answers have a length of their own."""
+
 
 def network(wiring="many-to-one", loss="mse", **changes):
     settings = {"cell": "gru", "hidden_size": 5, "dtype": "float64", "backend": "reference"} | changes
-    return Network(Architecture(**settings), 3, 2, wiring, loss, np.random.default_rng(0))
+    return Network(Architecture(**settings), FEATURES, OUTPUTS, wiring, loss, np.random.default_rng(0))
 
 
-def batch(wiring, loss, steps=6, size=4, seed=1):
+def batch(wiring, loss, seed=1):
     rng = np.random.default_rng(seed)
-    inputs = rng.standard_normal((steps, size, 3))
-    rows = (size,) if wiring == "many-to-one" else (steps, size)
-    targets = rng.standard_normal((*rows, 2)) if loss == "mse" else rng.integers(0, 2, rows)
+    steps = 1 if wiring in ONE_INPUT else INPUTS
+    answers = {**dict.fromkeys(ONE_ANSWER, ()), **dict.fromkeys(OWN_LENGTH, (ANSWERS,))}.get(wiring, (steps,))
+    rows = (*answers, SEQUENCES)
+    inputs = rng.standard_normal((steps, SEQUENCES, FEATURES))
+    targets = rng.standard_normal((*rows, OUTPUTS)) if loss == "mse" else rng.integers(0, OUTPUTS, rows)
     return inputs, targets
+
+
+def padding(wiring):
+    """Lengths of the inputs and a mask of the answers, where the wiring takes them."""
+    lengths = None if wiring in ONE_INPUT else np.array([6, 2, 5, 1])
+    if wiring in ONE_ANSWER:
+        return lengths, None
+    if wiring in OWN_LENGTH:
+        return lengths, np.arange(ANSWERS)[:, None] < np.array([3, 5, 1, 4])
+    return lengths, np.arange(INPUTS)[:, None] < lengths
 
 
 @pytest.mark.parametrize("wiring", WIRINGS)
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 @pytest.mark.parametrize("changes", [{}, {"num_layers": 2, "bidirectional": True, "cell": "lstm"}])
-@pytest.mark.parametrize("with_lengths", [False, True])
-def test_gradient_of_every_parameter_is_the_derivative_of_the_loss(wiring, loss, changes, with_lengths):
+@pytest.mark.parametrize("padded", [False, True])
+def test_gradient_of_every_parameter_is_the_derivative_of_the_loss(wiring, loss, changes, padded):
+    if WIRINGS[wiring].feeds_back:
+        changes = changes | {"bidirectional": False}
     net = network(wiring, loss, **changes)
     inputs, targets = batch(wiring, loss)
-    lengths = np.array([6, 2, 5, 1]) if with_lengths else None
-    mask = np.arange(6)[:, None] < lengths if with_lengths and wiring == "many-to-many" else None
+    lengths, mask = padding(wiring) if padded else (None, None)
     net.loss_and_gradient(inputs, targets, mask, lengths)
     gradient = net.gradient.copy()
     rng = np.random.default_rng(5)
@@ -61,9 +80,10 @@ def test_tokens_are_one_hot_vectors():
         net.predict(np.zeros(4))
 
 
-def test_cpu_and_reference_networks_agree():
-    inputs, targets = batch("many-to-many", "cross_entropy")
-    nets = [network("many-to-many", "cross_entropy", backend=backend) for backend in ("cpu", "reference")]
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_cpu_and_reference_networks_agree(wiring):
+    inputs, targets = batch(wiring, "cross_entropy")
+    nets = [network(wiring, "cross_entropy", backend=backend) for backend in ("cpu", "reference")]
     losses = [net.loss_and_gradient(inputs, targets) for net in nets]
     assert losses[0] == pytest.approx(losses[1], rel=1e-13)
     np.testing.assert_allclose(nets[0].gradient, nets[1].gradient, rtol=1e-10, atol=1e-14)
@@ -72,9 +92,12 @@ def test_cpu_and_reference_networks_agree():
 def test_wrong_wiring_mask_and_names_are_refused():
     with pytest.raises(InputError, match="did you mean 'many-to-one'"):
         network("many-to-onne")
-    inputs, targets = batch("many-to-one", "mse")
-    with pytest.raises(InputError, match="mask"):
-        network().loss_and_gradient(inputs, targets, mask=np.ones((6, 4), bool))
+    for wiring in ONE_ANSWER:
+        inputs, targets = batch(wiring, "mse")
+        with pytest.raises(InputError, match=f"{wiring} batch has a mask"):
+            network(wiring).loss_and_gradient(inputs, targets, mask=np.ones((6, 4), bool))
     inputs, targets = batch("many-to-many", "mse")
     with pytest.raises(ShapeError, match=r"\(4, 6\).*\(6, 4\)"):
         network("many-to-many").loss_and_gradient(inputs, targets, mask=np.ones((4, 6), bool))
+    with pytest.raises(ShapeError, match=r"targets have shape \(5, 4, 2\); expected \(6, 4, 2\)"):
+        network("many-to-many").loss_and_gradient(inputs, targets[:5])

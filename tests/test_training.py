@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rnnbench import tasks
+from rnnbench import tasks, training
 from rnnbench.errors import InputError
-from rnnbench.network import Architecture
+from rnnbench.network import WIRINGS, Architecture
 from rnnbench.training import Recipe, clip, evaluate, make_network, train
 
 RECIPE = Recipe(steps=6, batch=4, evaluate_every=3, evaluation_size=8, stop_when_solved=False)
@@ -46,6 +46,60 @@ def test_training_data_are_fresh_at_every_step():
     assert len(set(drawn)) == len(drawn) == RECIPE.steps + 1  # and one evaluation set
 
 
+@pytest.mark.parametrize("holds", [True, False], ids=["holds", "does not hold"])
+def test_solved_is_what_holds_on_fresh_data(holds):
+    """The evaluation data are easier than fresh ones, unless it holds."""
+
+    class Lucky(tasks.get("adding")):
+        confirmation_size = 30
+
+        def score(self, outputs, batch):
+            assert len(batch.targets) in (RECIPE.evaluation_size, self.confirmation_size)
+            return 0.0 if holds or len(batch.targets) == RECIPE.evaluation_size else 1.0
+
+    recipe = dataclasses.replace(RECIPE, stop_when_solved=True)
+    _, steps = run(recipe, Lucky(10))
+    scored = [step for step in steps if step.score is not None]
+    assert [step.score for step in scored] == [0.0] * (1 if holds else 2)
+    assert [step.confirmation for step in scored] == ([0.0] if holds else [1.0, 1.0])
+    assert [step.solved for step in scored] == ([True] if holds else [False, False])
+
+
+def test_data_that_cannot_be_drawn_afresh_are_not_confirmed():
+    class Everything(tasks.get("adding")):
+        confirmation_size = 0
+        solved_threshold = 1e9
+
+    _, steps = run(task=Everything(10))
+    assert [step.confirmation for step in steps] == [None] * 6
+    assert [step.solved for step in steps] == [False, False, True] * 2
+
+
+def test_the_learning_rate_falls_after_the_given_fraction_of_the_steps():
+    rates = [Recipe(steps=8, learning_rate=4.0, decay_after=0.5).rate(step) for step in range(1, 9)]
+    assert rates == [4, 4, 4, 4, 4, 3, 2, 1]
+    assert {Recipe(steps=8, learning_rate=4.0).rate(step) for step in range(1, 9)} == {4.0}
+    assert Recipe(steps=4, learning_rate=4.0, decay_after=0).rate(2) == 3
+    with pytest.raises(InputError, match=r"decay_after is 1\.5; expected a fraction"):
+        Recipe(decay_after=1.5).rate(1)
+
+
+def test_a_rate_that_fell_changes_the_weights_less():
+    steady, falling = (run(dataclasses.replace(RECIPE, decay_after=after)) for after in (1.0, 0.0))
+    assert falling[1][0] == steady[1][0]  # the first step has the whole rate
+    assert falling[1][-1].loss != steady[1][-1].loss
+
+
+@pytest.mark.parametrize("name", ["adding", "adding_1997", "copy_memory", "a_n_b_n"])
+def test_many_sequences_score_the_same_in_parts(name, monkeypatch):
+    task = tasks.get(name)()
+    network = make_network(Architecture(cell="gru", hidden_size=4), task, np.random.default_rng(0))
+    batch = task.evaluation(np.random.default_rng(1), 25)
+    whole = evaluate(network, task, batch)
+    monkeypatch.setattr(training, "AT_ONCE", 10)
+    assert evaluate(network, task, batch) == pytest.approx(whole, rel=1e-6)
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
 def test_a_short_memory_is_learned(optimizer):
     """The adding problem over 4 steps, to a tenth of the baseline."""
@@ -56,6 +110,27 @@ def test_a_short_memory_is_learned(optimizer):
     task = tasks.get("adding")(4)
     _, steps = run(recipe, task)
     assert min(step.score for step in steps if step.score is not None) < task.baseline.value / 10
+
+
+LEARNED = {  # wiring: (task, its length, cell, units, both directions, batch, steps, a score far above its baseline)
+    "one-to-one": ("digit_images", 1, "rnn", 64, False, 32, 200, 0.85),
+    "one-to-many": ("digit_captions", 1, "gru", 64, False, 32, 200, 0.75),
+    "many-to-one": ("sequential_digits", 8, "gru", 64, False, 32, 200, 0.8),
+    "many-to-many": ("named_entities", 9, "gru", 32, True, 32, 150, 0.9),
+    "sequence-to-sequence": ("number_translation", 6, "gru", 128, False, 64, 350, 0.9),
+}
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_every_wiring_learns_its_application(wiring):
+    name, length, cell, units, both, batch, steps, score = LEARNED[wiring]
+    task = tasks.get(name)(length)
+    assert task.wiring == wiring
+    assert score > task.baseline.value + 0.2
+    recipe = Recipe(steps=steps, batch=batch, evaluate_every=steps, evaluation_size=400)
+    _, records = run(recipe, task, Architecture(cell, units, bidirectional=both))
+    assert records[-1].score > score
 
 
 def test_training_stops_when_the_task_is_solved():

@@ -11,7 +11,7 @@ COMPILED_SOURCES = ("arithmetic.py", "cells/**/*.py", "backends/**/*.py", "losse
 """Everything under rnnbench/ that can be compiled, as globs below the package."""
 
 
-NOT_MEASURING = ("sweeps", "report", "regressions", "cli.py")
+NOT_MEASURING = ("sweeps", "report", "regressions", "cli.py", "__main__.py")
 """What runs trials and draws them, but decides no number in them."""
 
 

@@ -48,6 +48,8 @@ class Cell:
     """(d_operand, previous state, saved) -> (operand, what it adds to d_z, what it adds to d_previous state)."""
     memory_gate: str | None = None
     """The gate that keeps memory when its bias is large and positive."""
+    write_gate: str | None = None
+    """The gate that lets new things into memory, where that is another one."""
 
     def __hash__(self) -> int:
         """Cells are looked up at every call; their names tell them apart well enough for that."""

@@ -58,4 +58,5 @@ LSTM = Cell(
     forward_element=forward_element,
     backward_element=backward_element,
     memory_gate="forget",
+    write_gate="input",
 )

@@ -14,6 +14,10 @@ from rnnbench.errors import InputError
 Arrays = TypeVar("Arrays", bound=tuple[np.ndarray, ...], covariant=True)
 
 
+class MissingData(InputError):
+    """Data are not on this machine; the message says what to install, or where to put which file."""
+
+
 class Dataset(ABC, Generic[Arrays]):
     """Real data. A subclass in its own file is found by name; the docstring's first line is its help.
 
@@ -30,7 +34,7 @@ class Dataset(ABC, Generic[Arrays]):
     @classmethod
     @abstractmethod
     def read(cls) -> Arrays:
-        """Read the arrays from where they live; InputError says what to install when they are not there."""
+        """Read the arrays from where they live; MissingData says what to install when they are not there."""
 
     @classmethod
     def load(cls) -> Arrays:

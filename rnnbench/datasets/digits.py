@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnbench.datasets.base import Dataset
-from rnnbench.errors import InputError
+from rnnbench.datasets.base import Dataset, MissingData
 
 
 class Images(NamedTuple):
@@ -24,7 +23,7 @@ class Digits(Dataset[Images]):
 
     The test part of Alpaydin & Kaynak 1998, "Optical Recognition of Handwritten Digits"
     (https://doi.org/10.24432/C50P49): 13 writers, none of them identified in the data, so that a split
-    cannot separate the writers. Raises InputError when scikit-learn is not installed.
+    cannot separate the writers. Raises MissingData when scikit-learn is not installed.
     """
 
     name = "digits"
@@ -38,7 +37,7 @@ class Digits(Dataset[Images]):
         try:
             from sklearn.datasets import load_digits
         except ImportError:
-            raise InputError(
+            raise MissingData(
                 "dataset 'digits' needs scikit-learn, which is not installed: "
                 "expected after `python -m pip install 'rnnbench[data]'`"
             ) from None

@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # a worker chooses its cores before NumPy starts threads
     from rnnbench.backends.base import Arrays
 
 Direction = Literal["forward", "forward_backward", "training_step"]
+Kind = Literal["cell", "direction", "dtype"]
+"""Of what an implementation may have some and not others."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Implementation(ABC):
 
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ()
-    """What has to be importable."""
+    """What has to be importable; the times are those of these versions."""
     cells: ClassVar[tuple[str, ...]]
     """The cells it has."""
     directions: ClassVar[tuple[Direction, ...]] = ("forward", "forward_backward")
@@ -76,12 +78,12 @@ class Implementation(ABC):
             return None
         return f"{' and '.join(absent)} not installed; python -m pip install '.[peers]' in a clone of rnnbench"
 
-    def refuses(self, workload: Workload) -> str | None:
-        """Return why it has no such workload, None where it has."""
-        for kind, known in (("cell", self.cells), ("direction", self.directions), ("dtype", self.dtypes)):
-            if (value := getattr(workload, kind)) not in known:
-                return f"{self.name} has no {kind} '{value}' here; expected one of {', '.join(known)}"
-        return None
+    def refuses(self, kind: Kind, value: str) -> str | None:
+        """Return why it has no such cell, direction or dtype, None where it has."""
+        known = {"cell": self.cells, "direction": self.directions, "dtype": self.dtypes}[kind]
+        if value in known:
+            return None
+        return f"{self.name} has no {kind} '{value}' here; expected one of {', '.join(known)}"
 
     def environment(self, workload: Workload) -> dict[str, str]:
         """Return environment variables that its process needs besides those that limit the threads of all."""

@@ -19,7 +19,7 @@ class Jax(Implementation):
     """JAX: lax.scan under jit, compiled by XLA for the CPU; gradients by jax.vjp."""
 
     name = "jax"
-    packages = ("jax",)
+    packages = ("jax", "jaxlib")
     cells = ("rnn", "rnn_relu", "lstm", "gru", "gru_reset_before")
 
     def environment(self, workload: Workload) -> dict[str, str]:

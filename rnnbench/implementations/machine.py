@@ -68,8 +68,12 @@ class Machine:
         rates = []
         for sampler, work in self.samplers:
             rates.append(work / sampler.sample())
-            settle()
+            sampler.rest()
         return Rates(*rates)
+
+    def unsettled(self) -> int:
+        """Return the samples after which threads did not come to rest, until now."""
+        return sum(sampler.unsettled for sampler, _ in self.samplers)
 
 
 class Reading:

@@ -34,7 +34,7 @@ class OnnxRuntime(Implementation):
     packages = ("onnxruntime", "onnx")
     cells = tuple(NODES)
     directions = ("forward",)
-    dtypes = ("float32",)
+    dtypes = ("float32",)  # 1.32 says of float64: "LSTM operator does not support double yet"
 
     def prepare(self, workload: Workload, arrays: Arrays) -> Prepared:
         """See Implementation.prepare."""

@@ -29,6 +29,7 @@ class Sampler:
     calls        how many that is
     call_s       seconds that one takes, roughly
     discarded    samples thrown away, and taken again, because Numba compiled during them
+    unsettled    times that threads still used CPU when `rest` gave up
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Sampler:
     ) -> None:
         self.call, self.shortest_s = call, shortest_s
         self.compilations = compilations or Compilations()
-        self.calls, self.call_s, self.discarded = 1, 0.0, 0
+        self.calls, self.call_s, self.discarded, self.unsettled = 1, 0.0, 0, 0
 
     def calibrate(self) -> None:
         """Warm up, and find how many calls a sample needs."""
@@ -53,6 +54,10 @@ class Sampler:
         seconds, discarded = self._undisturbed()
         self.discarded += discarded
         return seconds / self.calls
+
+    def rest(self) -> None:
+        """Wait for threads to come to rest, and count if they do not."""
+        self.unsettled += not settle()
 
     def _undisturbed(self) -> tuple[float, int]:
         """Return the seconds of a sample without a compilation in it, and how many came before it."""
@@ -93,6 +98,8 @@ class Sample(NamedTuple):
     """of one call"""
     discarded: int
     """samples thrown away until now"""
+    unsettled: int
+    """samples after which threads did not come to rest, until now"""
 
 
 class Side:
@@ -126,19 +133,21 @@ class Side:
     def sample(self) -> Sample:
         """Take one sample."""
         seconds = self.sampler.sample()
-        settle()
-        return Sample(seconds, self.sampler.discarded)
+        self.sampler.rest()
+        return Sample(seconds, self.sampler.discarded, self.sampler.unsettled)
 
 
-def settle() -> None:
-    """Wait until this process uses no CPU: thread pools spin for a while after a call, on the others' cores.
+def settle() -> bool:
+    """Wait until this process uses no CPU, a second at most; return whether it came to rest.
 
-    OpenMP's spin for some 5 ms, ONNX Runtime's for some 40. To forbid them to would be simpler, and would make the
-    library slower than its users know it.
+    Thread pools spin for a while after a call, on the others' cores: OpenMP's for some 5 ms, ONNX Runtime's for some
+    40. To forbid them to (OMP_WAIT_POLICY, GOMP_SPINCOUNT, KMP_BLOCKTIME) would be simpler, and would time something
+    else: what its users run spins, between the parts of a call as well.
     """
     end = time.perf_counter() + LONGEST_WAIT_S
     while time.perf_counter() < end:
         used, start = time.process_time(), time.perf_counter()
         time.sleep(QUIET_S)
         if time.process_time() - used < QUIET_SHARE * (time.perf_counter() - start):
-            return
+            return True
+    return False

@@ -54,11 +54,23 @@ class InitializedParameters(LayerParameters):
     initialization: SchemeName = Field(default="orthogonal", description=", ".join(SCHEMES))
     gain: float = Field(default=1.0, gt=0, description="multiplies W_hh")
     gate_bias: float | None = Field(default=1.0, description="of the gate that keeps memory; none where there is none")
+    chrono: int | None = Field(default=None, ge=3, description="longest time in gate biases ln U(1, chrono - 1)")
 
     @model_validator(mode="before")
     @classmethod
     def _no_gate_no_bias(cls, values: Any) -> Any:
-        """A cell without a memory gate has no gate_bias, so that trials that differ by nothing are one."""
+        """A cell without a memory gate has no bias for it, so that trials that differ by nothing are one."""
         name = values.get("cell", cls.model_fields["cell"].default)
         cell = cells.entries().get(name) if isinstance(name, str) else None
-        return {**values, "gate_bias": None} if cell is not None and cell.memory_gate is None else values
+        if cell is not None and cell.memory_gate is None:
+            return {**values, "gate_bias": None, "chrono": None}
+        return {**values, "gate_bias": None} if values.get("chrono") is not None else values
+
+    def initial(self) -> dict[str, Any]:
+        """Return what Layer and Architecture are told about initial weights."""
+        return {
+            "initialization": self.initialization,
+            "gain": self.gain,
+            "gate_bias": self.gate_bias or 0.0,
+            "chrono": self.chrono,
+        }

@@ -60,6 +60,10 @@ class Probe(ABC):
     exclusive: ClassVar[bool] = False
     """True where times are measured: the trial runs alone on the machine, with all of its cores."""
 
+    def packages(self, parameters: ProbeParameters) -> tuple[str, ...]:
+        """Return whose versions decide what is measured, besides rnnbench's own: part of a trial's key and record."""
+        return ()
+
     @abstractmethod
     def measure(self, parameters: ProbeParameters, seeds: Seeds) -> Iterator[Measurement]:
         """Yield the rows of one trial."""

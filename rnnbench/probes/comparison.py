@@ -10,6 +10,7 @@ first as often as the other, and whoever is not asked uses no CPU. Outputs are c
                            rnnbench/implementations/floor.py
     fraction_of_floor      floor_time / median_time: 1 is as fast as it can be
     difference             max |a - b| / max |b| of the output that differs most
+    unsettled_samples      after which threads still used CPU a second later, while others were timed
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from contextlib import ExitStack
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import AfterValidator, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from rnnbench import implementations, tasks
 from rnnbench.backends.base import Arrays
@@ -54,13 +55,13 @@ class ComparisonParameters(ProbeParameters):
     implementation: Annotated[str, AfterValidator(_implementation)] = Field(
         default="torch", description="the other library, see `rnnbench list implementations`"
     )
-    cell: CellName = Field(default="lstm", description="a cell, see `rnnbench list cells`")
+    cell: CellName = Field(default="lstm", validate_default=True, description="a cell, see `rnnbench list cells`")
     length: PositiveInt = Field(default=100, description="steps T")
     batch: PositiveInt = Field(default=32, description="sequences B")
     hidden: PositiveInt = Field(default=64, description="units H")
     features: PositiveInt | None = Field(default=None, description="inputs I; as many as units unless given")
-    direction: Direction = "forward_backward"
-    dtype: Literal["float32", "float64"] = "float32"
+    direction: Direction = Field(default="forward_backward", validate_default=True)
+    dtype: Literal["float32", "float64"] = Field(default="float32", validate_default=True)
     threads: Threads = None
     grid: str = Field(default="", description="the published benchmark that the shape is from")
     pairs: int = Field(default=11, ge=3, description="rounds, each with one sample of either side")
@@ -74,6 +75,15 @@ class ComparisonParameters(ProbeParameters):
         training = values.get("direction") == "training_step"
         hidden = values.get("hidden", cls.model_fields["hidden"].default)
         return {**values, "features": tasks.get(problems.TASK).input_size if training else hidden}
+
+    @field_validator("cell", "direction", "dtype")
+    @classmethod
+    def _library_has_it(cls, value: str, info: ValidationInfo) -> str:
+        if name := info.data.get("implementation"):  # missing where it was refused itself
+            kind: Any = info.field_name
+            if reason := implementations.get(name).refuses(kind, value):
+                raise ValueError(reason)
+        return value
 
     @model_validator(mode="after")
     def _task_has_features(self) -> ComparisonParameters:
@@ -96,12 +106,17 @@ class Comparison(Probe):
     Parameters = ComparisonParameters
     exclusive = True
 
+    def packages(self, parameters: ProbeParameters) -> tuple[str, ...]:
+        """Return those of the other library."""
+        assert isinstance(parameters, ComparisonParameters)
+        return implementations.get(parameters.implementation).packages
+
     def measure(self, parameters: ProbeParameters, seeds: Seeds) -> Iterator[Measurement]:
         """Yield the difference of outputs, the times of every round, and what they come to."""
         assert isinstance(parameters, ComparisonParameters)
         p = parameters
         workload = p.workload()
-        sides = [usable(name, workload) for name in (OURS, p.implementation)]
+        sides = [usable(name) for name in (OURS, p.implementation)]
         arrays = problems.draw(workload, seeds.generator("problem"))
         needed = demands(workload)
         with ExitStack() as stack:
@@ -120,12 +135,14 @@ class Comparison(Probe):
                 yield Measurement("time", each.ours.seconds, "s", number)
                 yield Measurement("peer_time", each.theirs.seconds, "s", number)
                 found.append(each)
+            unsettled = machine.ask("unsettled") + found[-1].ours.unsettled + found[-1].theirs.unsettled
         times, peer_times = (np.array([getattr(each, side).seconds for each in found]) for side in ("ours", "theirs"))
         rates = Rates(*np.median([each.machine for each in found], axis=0))
         yield from summary(times, peer_times, seeds.generator("bootstrap"))
         yield from floor_rows(needed, rates, np.median(times), np.median(peer_times))
         yield Measurement("compile_time", compile_seconds, "s")
         yield Measurement("discarded_samples", found[-1].ours.discarded, "1")
+        yield Measurement("unsettled_samples", unsettled, "1")
 
 
 class Round(NamedTuple):
@@ -144,10 +161,10 @@ def rounds(ours: Remote, theirs: Remote, machine: Remote, count: int) -> Iterato
         yield Round(found[ours], found[theirs], found[machine])
 
 
-def usable(name: str, workload: Workload) -> Implementation:
-    """Return the implementation of that name; InputError with the reason if it cannot do the workload here."""
+def usable(name: str) -> Implementation:
+    """Return the implementation of that name; InputError with the reason if it cannot be used here."""
     implementation = implementations.get(name)
-    if reason := implementation.missing() or implementation.refuses(workload):
+    if reason := implementation.missing():
         raise InputError(reason)
     return implementation
 

@@ -1,81 +1,70 @@
-"""How much of the gradient is left k steps back, for one layer as it is initialised.
+"""How much of the gradient is left k steps back, for one layer as it is initialised, or after training.
 
 The loss is put at the last step alone, as a random direction on h_T: delta_T = v. With delta_t = dL/ds_t, s = h for
 an RNN or GRU and [h; c] for an LSTM, the rows `log_gradient_norm` are, against the lag k,
 
     ln ||delta_{T-k}|| - ln ||delta_T||        median and quartiles over the batch, nats
 
-and a straight line is fitted to the medians by least squares over the lags [20, min(T - 1, 200)]: its slope in nats a
-step, the half-life -ln 2 / slope where it falls, and R^2. Before lag 20 the curve still bends. Where the median becomes
-0 there is no line, and a row `vanished_at_lag` says where.
+beside those of dL/dh and dL/dc alone where a cell has both. Cotangents are rescaled between stretches and logarithms
+added up in float64, so that nothing underflows. A straight line is fitted to the medians by least squares over the lags
+[20, min(T - 1, 200)]: its slope in nats a step, the half-life -ln 2 / slope where it falls, and R^2. Before lag 20 the
+curve still bends. Where the median becomes 0 there is no line, and a row `vanished_at_lag` says where.
 
-`log_theory` is what can be said beforehand. RNN: the upper bound k ln sigma_max(W_hh) of Pascanu, Mikolov and Bengio
-2013, eq. 6-7 (the slope of tanh and ReLU is at most 1). LSTM and GRU: the path through the gates alone at a
-pre-activation of gate_bias, k ln sigmoid(gate_bias); the paths through the weights are left out, so it is no bound.
+`log_gates_only` is v on its way through the gate that keeps memory alone, f of an LSTM and z of a GRU as they are on
+these inputs: ln ||f_{T-k+1} ... f_T v|| - ln ||v||, with a line of its own. The difference is what the weights add.
+
+`log_theory` is what can be said beforehand. Cells without such a gate: the upper bound k ln sigma_max(W_hh) of Pascanu,
+Mikolov and Bengio 2013, eq. 6-7 (the slope of tanh and ReLU is at most 1). LSTM and GRU: the path through the gates
+alone at a pre-activation of their bias b_i, ln of the root mean square over units of sigmoid(b_i)^k; the paths through
+the weights are left out, so it is no bound.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
-from typing import Literal
+from collections.abc import Iterator
 
 import numpy as np
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field
 
-from rnnbench import arithmetic, tasks
+from rnnbench import arithmetic
 from rnnbench.layer import Layer
-from rnnbench.network import encode
-from rnnbench.probes._parameters import InitializedParameters, TaskName
+from rnnbench.probes._gates import gate_values, log_gates_only
+from rnnbench.probes._parameters import TaskName
+from rnnbench.probes._path import Path, log_delta_norms
+from rnnbench.probes._studied import StudiedParameters, studied_layer
 from rnnbench.probes.base import Diverged, Measurement, Probe, ProbeParameters, Seeds
 
 FIRST_FITTED_LAG = 20
 LAST_FITTED_LAG = 200
+STRETCH = 10
+"""Steps between rescalings: float32 reaches down to e^-87, so a fall by e^-8 a step is still measured."""
 
 
-class GradientDecayParameters(InitializedParameters):
+class GradientDecayParameters(StudiedParameters):
     """Axes of the probe gradient_decay."""
 
     data: TaskName = Field(default="sequential_digits", description="the task whose inputs are fed in")
     length: int = Field(default=64, ge=FIRST_FITTED_LAG + 4, description="steps T")
-    batch: PositiveInt = Field(default=32, description="sequences B")
-    dtype: Literal["float32", "float64"] = "float64"
-
-    @model_validator(mode="after")
-    def _data_has_length(self) -> GradientDecayParameters:
-        tasks.get(self.data)(self.length)
-        return self
 
 
 class GradientDecay(Probe):
-    """Norm of the gradient by lag at initialisation, its slope and half-life, and the theory's line."""
+    """Norm of the gradient by lag, its slope and half-life, the path through the gates alone, and the theory's line."""
 
     name = "gradient_decay"
     Parameters = GradientDecayParameters
 
     def measure(self, parameters: ProbeParameters, seeds: Seeds) -> Iterator[Measurement]:
-        """Yield the curve, its fit and the theory."""
+        """Yield the curves, their fits and the theory."""
         assert isinstance(parameters, GradientDecayParameters)
         p = parameters
-        task = tasks.get(p.data)(p.length)
-        inputs = task.sample(seeds.generator("inputs"), p.batch).inputs
-        layer = Layer(
-            p.cell,
-            task.input_size,
-            p.hidden,
-            p.dtype,
-            p.backend,
-            seeds.generator("weights"),
-            p.initialization,
-            p.gain,
-            p.gate_bias or 0.0,
-        )
-        trace = layer.forward(encode(inputs, task.input_size, layer.dtype))
+        layer, x = studied_layer(p, seeds)
         direction = seeds.generator("direction").standard_normal((p.batch, p.hidden))
-        gradients = layer.backward(trace, d_state={"h": direction}, input_gradient=False)
-        assert gradients.state_sequence is not None
-        deltas = {name: np.asarray(value, np.float64)[::-1] for name, value in gradients.state_sequence.items()}
-        curve = np.median((yield from log_norms(deltas)), axis=1)
+        start = {name: np.zeros_like(direction) for name in layer.cell.states} | {"h": direction}
+        logs = log_delta_norms(Path(layer, x, STRETCH), start)
+        logs = {name: value - logs[""][0] for name, value in logs.items()}
+        yield from curve_rows(logs)
+        curve = np.median(logs[""], axis=1)
         if np.isnan(curve).any() or np.isposinf(curve).any():
             lag = int(np.flatnonzero(~np.isfinite(curve))[0])
             raise Diverged(f"the gradient's norm is {np.exp(curve[lag]):g} at lag {lag}")
@@ -83,33 +72,29 @@ class GradientDecay(Probe):
             yield Measurement("vanished_at_lag", int(np.argmax(np.isneginf(curve))), "step")
         else:
             yield from fitted_line(curve)
-        slope = theory_slope(layer, p.gate_bias or 0.0)
-        for lag in range(len(curve)):
-            yield Measurement("log_theory", lag * slope, "nat", lag)
+        if layer.cell.memory_gate in layer.cell.saved:
+            gates_only = np.median(log_gates_only(gate_values(layer, x)[layer.cell.memory_gate], direction), axis=1)
+            for lag, value in enumerate(gates_only):
+                yield Measurement("log_gates_only", value, "nat", lag)
+            for row in list(fitted_line(gates_only))[:2]:
+                yield row._replace(quantity=f"gates_only_{row.quantity}")
+        for lag, value in enumerate(theory(layer, p.length)):
+            yield Measurement("log_theory", value, "nat", lag)
 
 
-def log_norms(deltas: dict[str, np.ndarray]) -> Generator[Measurement, None, np.ndarray]:
-    """Yield the rows of the curves; return ln(||delta_{T-k}|| / ||delta_T||) (T, B) of the whole state.
-
-    `deltas` holds dL/ds (T, B, H) for each state, lag 0 first.
-    """
-    squares = {name: np.square(value).sum(axis=2) for name, value in deltas.items()}
-    with np.errstate(divide="ignore"):  # a norm of 0 is -inf, and reported as such
-        whole = 0.5 * np.log(sum(squares.values()))
-        parts = {name: 0.5 * np.log(value) - whole[0] for name, value in squares.items()}
-    ratios = whole - whole[0]
-    for lag, values in enumerate(ratios):
+def curve_rows(logs: dict[str, np.ndarray]) -> Iterator[Measurement]:
+    """Yield the rows of the curves: logs (T, B) by lag of the whole state, under "", and of each state by name."""
+    for lag, values in enumerate(logs[""]):
         with np.errstate(invalid="ignore"):  # between two values of -inf
             low, middle, high = np.nan_to_num(np.quantile(values, [0.25, 0.5, 0.75]), nan=-np.inf, neginf=-np.inf)
         yield Measurement("log_gradient_norm", middle, "nat", lag)
         yield Measurement("log_gradient_norm_lower_quartile", low, "nat", lag)
         yield Measurement("log_gradient_norm_upper_quartile", high, "nat", lag)
-    if len(parts) > 1:
-        for name, part in parts.items():
-            for lag, values in enumerate(part):
+    if len(logs) > 2:
+        for name in (name for name in logs if name):
+            for lag, values in enumerate(logs[name]):
                 if np.isfinite(values).all():
                     yield Measurement(f"log_gradient_norm_{name}", np.median(values), "nat", lag)
-    return ratios
 
 
 def fitted_line(curve: np.ndarray) -> Iterator[Measurement]:
@@ -125,8 +110,12 @@ def fitted_line(curve: np.ndarray) -> Iterator[Measurement]:
     yield Measurement("fit_last_lag", lags[-1], "step")
 
 
-def theory_slope(layer: Layer, gate_bias: float) -> float:
-    """Return the slope of the theory's line in nats a step; see the module."""
+def theory(layer: Layer, steps: int) -> np.ndarray:
+    """Return the theory's line (T,) in nats by lag; see the module."""
+    lags = np.arange(steps)
     if layer.cell.memory_gate is None:
-        return float(np.log(np.linalg.norm(layer.params["W_hh"], 2)))
-    return float(np.log(arithmetic.sigmoid(gate_bias)))
+        return lags * math.log(np.linalg.norm(layer.params["W_hh"], 2))
+    gate = layer.cell.gates.index(layer.cell.memory_gate)
+    biases = np.asarray(layer.params["b_h"].reshape(-1, layer.hidden_size)[gate], np.float64)
+    logs = 2 * np.log(arithmetic.sigmoid(biases))
+    return 0.5 * (np.logaddexp.reduce(lags[:, None] * logs, axis=1) - math.log(layer.hidden_size))

@@ -22,7 +22,7 @@ from pydantic import Field, PositiveInt
 from rnnbench import backends, cells
 from rnnbench.backends.compile_events import Compilations
 from rnnbench.backends.threads import use_threads
-from rnnbench.implementations.timing import Sampler, settle
+from rnnbench.implementations.timing import Sampler
 from rnnbench.layer import Layer
 from rnnbench.probes._parameters import LayerParameters
 from rnnbench.probes._threads import Threads, threads_to_use
@@ -77,6 +77,7 @@ class Throughput(Probe):
         yield from rows(p, samples[0], 2 * MATRIX_SIZE**3 / np.median(samples[1]))
         yield Measurement("compile_time", compile_time, "s")
         yield Measurement("discarded_samples", samplers[0].discarded, "1")
+        yield Measurement("unsettled_samples", sum(sampler.unsettled for sampler in samplers), "1")
 
     def _on_device(self, p: ThroughputParameters) -> list[Measurement]:
         """Return the rows of a backend with a clock of its own, none for any other."""
@@ -111,5 +112,5 @@ def alternating_times(samplers: Sequence[Sampler], repeats: int) -> np.ndarray:
 
 def _settled(sampler: Sampler) -> float:
     seconds = sampler.sample()
-    settle()
+    sampler.rest()
     return seconds

@@ -3,14 +3,14 @@
 The effect is the ratio of times, B over A. A time is the median of a process's samples and, where a point was measured
 by several processes (its seeds), the geometric mean of their medians.
 
-one process         interval: 2.5 % to 97.5 % of the ratios of bootstrapped medians, samples resampled within each run
+one process         interval: Student's t with the standard errors of the logarithms of both medians, by the bootstrap
                     p-value: Mann-Whitney, as it is exact for a handful of samples and unmoved by a neighbour's bursts.
                     Differences from process to process cannot be seen here, and count as differences between the runs.
 several processes   interval and p-value: Welch's t on the logarithms of the processes' medians. Permuting k processes
                     a side cannot reach 5 % below k = 4, and resampling them covers far less than 95 % at k = 2 or 3.
 
-Sources: Mann & Whitney 1947; Welch 1947; Efron 1979; Benjamini & Hochberg 1995; Kalibera & Jones 2013, "Rigorous
-benchmarking in reasonable time" (processes before samples).
+Sources: Mann & Whitney 1947; Welch 1947; Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 12;
+Benjamini & Hochberg 1995; Kalibera & Jones 2013, "Rigorous benchmarking in reasonable time" (processes before samples).
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from rnnbench.implementations.statistics import log_medians, standard_error
+
 CONFIDENCE = 0.95
+RESAMPLES = 2000
 FALSE_DISCOVERY_RATE = 0.05
 """The share of points called faster or slower that may be so by chance."""
-RESAMPLES = 2000
 EXACT_TEST_SAMPLES = 60
 """Up to so many samples, A's and B's together, the rank test counts arrangements; beyond, the normal curve will do."""
 
@@ -49,8 +51,8 @@ class Effect(NamedTuple):
 def effect(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> Effect:
     """Return the effect of one point from the samples of each process, in seconds.
 
-    There is no ratio (NaN, p-value 1) where a time is not positive, and no interval where the test could not reach
-    5 % whatever the samples: with so few, none covers 95 %.
+    There is no ratio (NaN, p-value 1) where a time is not positive, and no interval where a run has a single sample or
+    the test could not reach 5 % whatever the samples: where no change can be found, nothing is told to be the same.
     """
     if not all(len(samples) and (samples > 0).all() and np.isfinite(samples).all() for samples in (*a, *b)):
         return Effect(math.nan, math.nan, math.nan, math.nan, math.nan, 1.0, 1.0)
@@ -62,7 +64,7 @@ def effect(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> Effect:
         smallest = 0.0
     else:
         p_value, smallest = _rank_test(a[0], b[0])
-        low, high = _bootstrap(a[0], b[0]) if smallest <= FALSE_DISCOVERY_RATE else (math.nan, math.nan)
+        low, high = _interval(a[0], b[0]) if smallest <= FALSE_DISCOVERY_RATE else (math.nan, math.nan)
     middle_a, middle_b = float(log_a.mean()), float(log_b.mean())
     return Effect(
         time_a_s=math.exp(middle_a),
@@ -97,13 +99,22 @@ def _rank_test(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     return max(p_value, smallest), smallest
 
 
-def _bootstrap(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Return the percentile interval of log(median of b / median of a); the same samples give the same interval."""
+def _interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """Return the interval of log(median of b / median of a), NaN for a single sample; the same samples give the same.
+
+    Degrees of freedom are Welch's, as the two runs need not be equally noisy.
+    """
+    if min(len(a), len(b)) < 2:
+        return math.nan, math.nan
+    difference = float(np.log(np.median(b) / np.median(a)))
     rng = np.random.default_rng(0)
-    medians = [np.log(np.median(rng.choice(samples, (RESAMPLES, len(samples))), axis=1)) for samples in (a, b)]
-    tail = (1.0 - CONFIDENCE) / 2
-    low, high = np.quantile(medians[1] - medians[0], [tail, 1.0 - tail])
-    return float(low), float(high)
+    errors = [standard_error(log_medians(samples, rng, RESAMPLES), len(samples)) for samples in (a, b)]
+    variances = np.square(errors)
+    if not variances.any():
+        return difference, difference
+    freedom = variances.sum() ** 2 / (variances**2 / [len(a) - 1, len(b) - 1]).sum()
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variances.sum()))
+    return difference - half, difference + half
 
 
 def judge(effects: pd.DataFrame, threshold: float, machine_ratios: pd.Series | None = None) -> pd.DataFrame:

@@ -133,6 +133,11 @@ FASTER, SLOWER = "#4f9fd4", "#e8853f"
 """Ends of the colours of a ratio: told apart by colour-blind readers, light enough for ink to be read on them."""
 
 
+def blend(low: str, high: str) -> LinearSegmentedColormap:
+    """Return colours of shares, from that of 0 to that of 1."""
+    return LinearSegmentedColormap.from_list("share", [low, high], N=65)
+
+
 def ratio_colors() -> LinearSegmentedColormap:
     """Return colours of log-ratios from slower over white, at 1, to faster."""
     return LinearSegmentedColormap.from_list("ratio", [SLOWER, "#ffffff", FASTER], N=65)

@@ -45,6 +45,7 @@ def run(
     fresh: bool = False,
     scheduler: str | None = None,
     progress: bool | Reporter | None = None,
+    full: bool = False,
 ) -> Results:
     """Run a sweep and return its results; arguments as for `execute`.
 
@@ -52,7 +53,7 @@ def run(
 
     >>> results = rnnbench.run("experiments/quickstart.toml", set=["hidden=[16, 32]"])   # doctest: +SKIP
     """
-    return Results.load(execute(sweep, out, jobs, set, timeout, fresh, scheduler, progress).path)
+    return Results.load(execute(sweep, out, jobs, set, timeout, fresh, scheduler, progress, full).path)
 
 
 def execute(
@@ -64,6 +65,7 @@ def execute(
     fresh: bool = False,
     scheduler: str | None = None,
     progress: bool | Reporter | None = None,
+    full: bool = False,
 ) -> Summary:
     """Run what a sweep has not run yet, store every trial, and return the counts.
 
@@ -75,13 +77,14 @@ def execute(
     fresh        run finished trials again as well; each file is replaced when its new one is there
     scheduler    the address of a running Dask scheduler; its workers need rnnbench and one thread each
     progress     False for none, or an object with the methods of `Reporter`
+    full         the sweep at its full size: with the overrides of its table [full]
 
     InputError if the input is wrong, StorageError if results cannot be written. KeyboardInterrupt ends the
     run between two files: what is finished stays, and the next call runs the rest.
     """
     refuse_to_nest()
     _check_arguments(jobs, timeout, scheduler)
-    resolved = spec.load(sweep, assignments)
+    resolved = spec.load(sweep, assignments, full)
     folder = RunFolder(Path(out or DEFAULT_FOLDER) / resolved.name)
     trials = [t if timeout is None else replace(t, timeout_s=timeout) for t in resolved.trials]
     with folder.locked():
@@ -152,6 +155,8 @@ class _Run:
         write_text(self.folder.provenance, json.dumps(provenance, indent=2) + "\n")
 
     def _run_all(self, todo: list[Trial], jobs: int | None, reused: int, scheduler: str | None) -> None:
+        if todo and (cost := self.sweep.data.get("cost")):
+            self.report.note(f"{self.sweep.name} takes {cost}")
         self.report.start(len(todo), reused)
         try:
             for trial, outcome in outcomes(todo, jobs, scheduler, self.report):

@@ -11,7 +11,7 @@ from rnnbench.errors import InputError, unknown_name
 from rnnbench.sweeps import plugins
 
 TABLES = ("axes", "together", "fixed")
-_TOP_LEVEL = ("name", "title", "description")
+_TOP_LEVEL = ("name", "title", "description", "cost")
 
 
 def apply(data: dict[str, Any], assignments: Iterable[str]) -> None:

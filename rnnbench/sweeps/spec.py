@@ -13,6 +13,10 @@ initialization = ["orthogonal", "uniform"]
 gain = [1.1, 1.0]
 [sweep.fixed]
 batch = 32
+
+[full]                            # optional: what `rnnbench run --full` changes
+cost = "about 6 hours on 2 cores" # said before it starts
+set = ["seed = {count = 10}", "sweep.0.axes.cell = [\"lstm\", \"gru\"]"]
 """
 
 from __future__ import annotations
@@ -56,12 +60,22 @@ class Section(_Checked):
     fixed: dict[str, Any] = {}
 
 
+class Full(_Checked):
+    """[full]: the sweep at its full size, as overrides of the one that is affordable."""
+
+    cost: str = ""
+    set: list[str] = []
+
+
 class SweepFile(_Checked):
     """The whole file."""
 
     name: str
     title: str = ""
     description: str = ""
+    cost: str = ""
+    """What a run takes, said before it starts."""
+    full: Full | None = None
     sweep: list[Section] = Field(min_length=1)
 
     @field_validator("name")
@@ -87,15 +101,17 @@ class Sweep:
         return toml.dumps(self.data)
 
 
-def load(sweep: str | Path | Mapping[str, Any], assignments: Iterable[str] = ()) -> Sweep:
+def load(sweep: str | Path | Mapping[str, Any], assignments: Iterable[str] = (), full: bool = False) -> Sweep:
     """Read a sweep from a file or a mapping, with `key=value` overrides, and expand it into trials.
+
+    `full` applies the file's own overrides, its table [full], before the others.
 
     InputError names file, dotted key, value and what was expected; it tells of all mistakes at once.
     """
     source, data = ("sweep", deepcopy(dict(sweep))) if isinstance(sweep, Mapping) else _read(Path(sweep))
-    overrides.apply(data, assignments)
     problems = Problems(source)
     try:
+        overrides.apply(data, [*_enlarge(source, data, full), *assignments])
         checked = SweepFile.model_validate(data)
     except ValidationError as error:
         problems.add_validation(error, _file_keys)
@@ -105,9 +121,20 @@ def load(sweep: str | Path | Mapping[str, Any], assignments: Iterable[str] = ())
     _check_size(source, expansions)
     trials = [trial for expansion in expansions for trial in expansion.trials()]
     problems.raise_any()
-    resolved = checked.model_dump(exclude_defaults=True, exclude={"sweep"})
+    resolved = checked.model_dump(exclude_defaults=True, exclude={"sweep", "full"})
     resolved["sweep"] = [expansion.resolved() for expansion in expansions]
     return Sweep(checked.name, resolved, tuple({trial.key: trial for trial in reversed(trials)}.values())[::-1])
+
+
+def _enlarge(source: str, data: dict[str, Any], full: bool) -> list[str]:
+    """Return the overrides of the table [full], and put its cost into the data; none where it is not asked for."""
+    if not full:
+        return []
+    table = SweepFile.model_validate(data).full
+    if table is None:
+        raise InputError(f"{source}: has no table [full]; expected one for --full")
+    data["cost"] = table.cost
+    return table.set
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
@@ -126,7 +153,8 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _file_keys(location: Location) -> Iterable[str]:
-    return (SweepFile if len(location) == 1 else Section).model_fields
+    table = Full if location[0] == "full" else Section
+    return (SweepFile if len(location) == 1 else table).model_fields
 
 
 class _Expansion:
@@ -214,7 +242,8 @@ class _Expansion:
                 self._add_validation(error)
                 continue
             parameters = json.loads(json.dumps(checked.model_dump(), default=str))
-            yield Trial(self.probe.name, parameters, self.probe.exclusive, self.section.timeout_s)
+            packages = self.probe.packages(checked)
+            yield Trial(self.probe.name, parameters, self.probe.exclusive, self.section.timeout_s, packages)
 
     def _add_validation(self, error: ValidationError) -> None:
         for detail in error.errors(include_url=False):

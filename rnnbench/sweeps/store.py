@@ -44,7 +44,7 @@ def write_trial(folder: RunFolder, trial: Trial, outcome: Outcome) -> None:
     """Store one trial; StorageError if the disk will not have it, and then what was there before still is."""
     record = {"schema_version": SCHEMA_VERSION, "probe": trial.probe, "parameters": trial.parameters}
     record |= {name: value for name, value in vars(outcome).items() if name not in ("rows", "versions")}
-    record |= outcome.versions
+    record |= trial.versions | outcome.versions  # a process that died tells none
     columns = zip(*((row.quantity, row.index, row.value, row.unit) for row in outcome.rows), strict=True)
     rows = pa.table([list(column) for column in columns] or [[]] * 4, schema=MEASUREMENT_COLUMNS)
     rows = rows.replace_schema_metadata({_METADATA_KEY: json.dumps(record)})
@@ -76,7 +76,7 @@ class Results:
     """The rows of one run.
 
     trials         one row a trial: key, probe, status, reason, runtime_s, peak_memory_bytes, started_at,
-                   kernel_source_hash, versions, and one column a parameter (missing where a probe has none)
+                   kernel_source_hash, versions, and one column a parameter; missing where a probe has none
     measurements   key, quantity, index (a step or a lag; missing for scalars), value, unit
     sweep          the sweep as resolved
     provenance     what it ran on, and with what
@@ -144,6 +144,9 @@ def _trials_table(stored: dict[str, StoredTrial]) -> pd.DataFrame:
     records = [trial.record for trial in stored.values()]
     columns: dict[str, Any] = {name: [record[name] for record in records] for name in TRIAL_COLUMNS}
     columns["peak_memory_bytes"] = pd.array(columns["peak_memory_bytes"], dtype="Int64")
+    for name in dict.fromkeys(name for record in records for name in record if name.endswith("_version")):
+        if name not in columns and name != "schema_version":
+            columns[name] = [record.get(name) for record in records]
     for name in dict.fromkeys(name for record in records for name in record["parameters"]):
         columns[name] = _parameter_column([record["parameters"].get(name) for record in records])
     return pd.DataFrame(columns)

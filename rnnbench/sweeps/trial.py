@@ -48,23 +48,30 @@ class Trial:
     """A probe and its parameters, all of them, as plain JSON values.
 
     Two trials are the same when their keys are; `timeout_s` and `exclusive` say how to run, not what it is.
+    `packages` are those whose versions decide its numbers, besides rnnbench's own.
     """
 
     probe: str
     parameters: dict[str, Any]
     exclusive: bool = False
     timeout_s: float | None = None
+    packages: tuple[str, ...] = ()
 
     @cached_property
     def key(self) -> str:
-        """16 hex digits over schema version, probe, parameters and the source of all that measures."""
+        """16 hex digits over schema version, probe, parameters, versions and the source of all that measures."""
         parts = {
             "schema_version": SCHEMA_VERSION,
             "probe": self.probe,
             "parameters": self.parameters,
             "measurement_source_hash": measurement_source_hash(),
         }
-        return hashlib.sha256(canonical(parts).encode()).hexdigest()[:16]
+        return hashlib.sha256(canonical(parts | self.versions).encode()).hexdigest()[:16]
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of `packages` in this process, each as NAME_version."""
+        return {f"{name}_version": version_of(name) for name in self.packages}
 
     @property
     def identity(self) -> str:
@@ -89,7 +96,7 @@ class Outcome:
     runtime_s: float = float("nan")
     peak_memory_bytes: int | None = None
     kernel_source_hash: str = field(default_factory=kernel_source_hash)
-    versions: dict[str, str] = field(default_factory=_versions)
+    versions: dict[str, str] = field(default_factory=lambda: _versions().copy())
 
 
 def perform(trial: Trial) -> Outcome:
@@ -98,6 +105,7 @@ def perform(trial: Trial) -> Outcome:
     Kernels get one thread, or every core where the probe measures times and so has the machine to itself.
     """
     outcome = Outcome(trial.key, "ok", started_at=datetime.now(UTC).isoformat(timespec="milliseconds"))
+    outcome.versions |= trial.versions
     try:
         probe = plugins.get(trial.probe)
         parameters = probe.Parameters.model_validate_json(canonical(trial.parameters))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from rnnbench.datasets.base import Dataset
 from rnnbench.errors import InputError, ShapeError
 
 
@@ -15,12 +17,14 @@ from rnnbench.errors import InputError, ShapeError
 class Batch:
     """B sequences of T steps and what a network should answer. Raises ShapeError when the parts disagree.
 
-    inputs   float32 (T, B, I), or integer tokens int64 (T, B) that stand for one-hot vectors
-    targets  many-to-one: (B, K) float32 for mse, (B,) int64 classes for cross_entropy;
-             many-to-many: (T, B, K) float32 or (T, B) int64 classes
-    mask     bool (T, B), the steps that count in loss and score; None: all of them (many-to-many only)
-    lengths  int64 (B,), the steps of each sequence that are not padding; None: all T.
-             Where targets have a time axis, the mask is False on padding.
+    inputs   float32 (T, B, I), or integer tokens int64 (T, B) that stand for one-hot vectors; T = 1 where
+             there is one input
+    targets  one answer: (B, K) float32 for mse, (B,) int64 classes for cross_entropy;
+             many: (T, B, K) float32 or (T, B) int64 classes; sequence-to-sequence and one-to-many have a T
+             of their own here
+    mask     bool (T, B), the steps that count in loss and score; None: all of them (not where there is one answer)
+    lengths  int64 (B,), the steps of each input sequence that are not padding; None: all T.
+             In many-to-many the mask is False on padding.
     """
 
     inputs: np.ndarray
@@ -29,19 +33,25 @@ class Batch:
     lengths: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        steps_and_size = self.inputs.shape[:2]
-        size = steps_and_size[1:]
-        if self.targets.shape[:2] != steps_and_size and self.targets.shape[:1] != size:
-            raise ShapeError(
-                f"targets {self.targets.shape}, expected to begin with (T, B) {steps_and_size} or (B,) {size}"
-            )
-        if self.mask is not None and not self.mask.shape == self.targets.shape[:2] == steps_and_size:
-            raise ShapeError(
-                f"mask {self.mask.shape}, targets {self.targets.shape} and inputs {self.inputs.shape}: "
-                "expected the same (T, B) in all three"
-            )
+        size = self.inputs.shape[1:2]
+        if self.targets.shape[1:2] != size and self.targets.shape[:1] != size:
+            raise ShapeError(f"targets {self.targets.shape}, expected to begin with (T, B) or (B,), B = {size[0]}")
+        if self.mask is not None and not self.mask.shape == self.targets.shape[:2] == (len(self.mask), *size):
+            raise ShapeError(f"mask {self.mask.shape} and targets {self.targets.shape}: expected (T, B) in both")
         if self.lengths is not None and self.lengths.shape != size:
             raise ShapeError(f"lengths {self.lengths.shape}, expected (B,) {size}")
+
+    def parts(self, size: int) -> Iterator[Batch]:
+        """Yield the batch in parts of at most `size` sequences."""
+        by_step = self.targets.ndim == (3 if self.targets.dtype.kind == "f" else 2)
+        for start in range(0, self.inputs.shape[1], size):
+            some = slice(start, start + size)
+            yield Batch(
+                inputs=np.ascontiguousarray(self.inputs[:, some]),
+                targets=self.targets[:, some] if by_step else self.targets[some],
+                mask=None if self.mask is None else self.mask[:, some],
+                lengths=None if self.lengths is None else self.lengths[some],
+            )
 
 
 class Baseline(NamedTuple):
@@ -63,7 +73,8 @@ class Task(ABC):
 
     name: ClassVar[str]
     wiring: ClassVar[str]
-    """'many-to-one': one answer, after the last step; 'many-to-many': one at every step"""
+    """'many-to-one': one answer, after the last step; 'many-to-many': one at every step; and the others of
+    `rnnbench.network`"""
     loss: ClassVar[str]
     """'mse' or 'cross_entropy' (nats), the mean over all answers that count"""
     metric: ClassVar[str]
@@ -71,6 +82,18 @@ class Task(ABC):
     higher_is_better: ClassVar[bool]
     default_length: ClassVar[int]
     minimum_length: ClassVar[int] = 1
+    confirmation_size: ClassVar[int] = 2_000
+    """Fresh sequences on which a score that solves the task has to hold; 0 where the data are all there is"""
+    application: ClassVar[str] = ""
+    """what this use of a recurrent network is called; "" for a test of memory"""
+    data: ClassVar[tuple[type[Dataset[Any]], ...]] = ()
+    """the real data that sequences are made of"""
+    synthetic: ClassVar[bool] = False
+    """True where sequences are made up by rule, be it of real words; memory tasks need not say so"""
+    baseline_name: ClassVar[str] = ""
+    """what the trivial predictor of an application answers"""
+    alphabet: str = ""
+    """the characters that tokens stand for, where a trained network can write text; "" elsewhere"""
 
     solved_threshold: float
     """the score from which on the task counts as learned"""
@@ -93,6 +116,16 @@ class Task(ABC):
         """Number of time steps T in a batch: the length, unless the task's source counts otherwise."""
         return self.length
 
+    @property
+    def training_steps(self) -> int:
+        """Number of time steps in a batch to train on: fewer where a task is tested on longer sequences."""
+        return self.steps
+
+    @property
+    def answer_steps(self) -> int:
+        """Number of steps T of the answers where each sequence has many."""
+        return self.steps
+
     @abstractmethod
     def sample(self, rng: np.random.Generator, batch_size: int) -> Batch:
         """Return `batch_size` sequences to train on, fresh ones at every call."""
@@ -113,6 +146,11 @@ class Task(ABC):
     @abstractmethod
     def baseline(self) -> Baseline:
         """What the task's trivial predictor achieves: a network at this score has remembered nothing."""
+
+    @property
+    def references(self) -> dict[str, float]:
+        """Scores of other simple predictors beside the baseline, by an identifier such as "seasonal_naive"."""
+        return {}
 
     @abstractmethod
     def baseline_outputs(self, batch: Batch) -> np.ndarray:

@@ -60,11 +60,15 @@ class CharacterProse(Task):
 
     name = "character_prose"
     wiring = "many-to-many"
+    data = (Prose,)
+    application = "text generation"
     loss = "cross_entropy"
     metric = "bits per character"
     metric_unit = "bit/character"
     higher_is_better = False
     default_length = 100
+    confirmation_size = 0  # the held-out part is all there is
+    baseline_name = "the training text's character frequencies (unigram)"
 
     def __init__(self, length: int | None = None) -> None:
         super().__init__(length)
@@ -96,7 +100,12 @@ class CharacterProse(Task):
     def baseline(self) -> Baseline:
         """Bits per character of one who knows how often each character occurs, and does not look."""
         targets = self._held_out[1 : self._window_starts.size * self.length + 1]
-        return _in_bits("the training text's character frequencies (unigram)", self._log_unigram[targets])
+        return _in_bits(self.baseline_name, self._log_unigram[targets])
+
+    @property
+    def references(self) -> dict[str, float]:
+        """The bigram's score."""
+        return {"bigram": self.bigram.value}
 
     @property
     def bigram(self) -> Baseline:

@@ -35,12 +35,14 @@ class SequentialDigits(Task):
 
     name = "sequential_digits"
     wiring = "many-to-one"
+    data = (Digits,)
     loss = "cross_entropy"
     metric = "accuracy"
     metric_unit = "fraction correct"
     higher_is_better = True
     solved_threshold = 0.97
     default_length = PIXELS
+    confirmation_size = 0  # the held-out part is all there is
     output_size = CLASSES
 
     def __init__(self, length: int | None = None) -> None:

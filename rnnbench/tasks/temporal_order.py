@@ -23,8 +23,8 @@ class TemporalOrder(Task):
     Target: after the last step, one of 4 classes, AA, AB, BA, BB (the published code swaps AB and BA).
     Loss: cross-entropy.
     Baseline: the four orders are equally likely: accuracy 1/4, loss ln 4.
-    Solved: fewer than 1 % of fresh sequences wrong. The source counts over 10,000 and trains one network
-    on many lengths; here all sequences have one.
+    Solved: fewer than 1 % of 10,000 fresh sequences wrong. The source trains one network on many lengths;
+    here all sequences have one.
     Source: Pascanu, Mikolov & Bengio 2013, "On the difficulty of training recurrent neural networks",
     section 4.1 (places of the symbols as in its published code), after Hochreiter & Schmidhuber 1997.
     """
@@ -37,6 +37,7 @@ class TemporalOrder(Task):
     higher_is_better = True
     solved_threshold = 0.99  # to be exceeded: fewer than 1 % wrong
     default_length = 100
+    confirmation_size = 10_000
     minimum_length = 10  # shorter, a tenth has no step
     input_size = SYMBOLS + DISTRACTORS
     output_size = ORDERS

@@ -28,7 +28,7 @@ STEPS = 9
 EVERY = [1, 2, 3, 7, STEPS, STEPS + 4]
 SHARING = {"one thread": (1, 3, 1, [1]), "sequences": (2, 5, 1, [1, 1]), "units": (2, 2, 4, [2])}
 """Threads, batch, blocks of units, and members of each team: what two threads share."""
-UNITS = {"rnn": 1, "rnn_relu": 1, "lstm": 6, "gru": 5, "gru_reset_before": 4}
+SAVED_STATES = {"rnn": 1, "rnn_relu": 1, "rnn_linear": 1, "lstm": 6, "gru": 5, "gru_reset_before": 4}
 """Arrays (T, B, H) that training cannot do without: h and the other states, and the gates that backward needs."""
 
 backend = pytest.mark.parametrize("backend", ["reference", "cpu"])
@@ -168,7 +168,7 @@ def trainer(layer: Layer, steps: int, batch: int, **options: Any) -> Callable[[]
 
 @pytest.mark.compiled
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cell", UNITS)
+@pytest.mark.parametrize("cell", SAVED_STATES)
 @pytest.mark.parametrize("hidden", [128, 100])
 def test_training_takes_little_more_memory_than_it_must(
     hidden: int, cell: str, dtype: str, fresh_scratch: None
@@ -176,7 +176,7 @@ def test_training_takes_little_more_memory_than_it_must(
     """At a size where what does not grow with the sequences, packed weights and a chunk of steps, is little."""
     batch = 48
     layer = Layer(cell, hidden, hidden, dtype)
-    step = UNITS[cell] * batch * hidden * layer.dtype.itemsize
+    step = SAVED_STATES[cell] * batch * hidden * layer.dtype.itemsize
     steps = 40_000_000 // step
     train = trainer(layer, steps, batch)
     with use_threads(2), Memory() as memory:
@@ -186,7 +186,7 @@ def test_training_takes_little_more_memory_than_it_must(
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("cell", UNITS)
+@pytest.mark.parametrize("cell", SAVED_STATES)
 def test_inference_takes_the_memory_of_what_it_returns(cell: str, fresh_scratch: None) -> None:
     steps, batch, hidden = 2000, 8, 64
     layer = Layer(cell, 4, hidden)
@@ -202,11 +202,11 @@ def test_inference_takes_the_memory_of_what_it_returns(cell: str, fresh_scratch:
     returned = steps * batch * hidden * 4
     slack = returned // 50
     assert returned <= found[False][0] <= found[False][1] <= returned + slack
-    assert UNITS[cell] * returned <= found[True][0] <= found[True][1] <= UNITS[cell] * returned + slack
+    assert SAVED_STATES[cell] * returned <= found[True][0] <= found[True][1] <= SAVED_STATES[cell] * returned + slack
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("cell", UNITS)
+@pytest.mark.parametrize("cell", SAVED_STATES)
 def test_checkpoints_bound_the_memory_of_long_sequences(cell: str, fresh_scratch: None) -> None:
     """Beside h: a state of each of T/k steps, everything of k steps, and what does not depend on T."""
     steps, hidden, every = 20_000, 64, 141
@@ -215,10 +215,10 @@ def test_checkpoints_bound_the_memory_of_long_sequences(cell: str, fresh_scratch
     sparse, full = trainer(layer, steps, 1, checkpoint_every=every), trainer(layer, steps, 1)
     with Memory() as memory:
         sparse()
-    tape = (UNITS[cell] - 1) * (every + 1) * row + (len(layer.cell.states) - 1) * (steps // every + 1) * row
+    tape = (SAVED_STATES[cell] - 1) * (every + 1) * row + (len(layer.cell.states) - 1) * (steps // every + 1) * row
     parameters = sum(value.nbytes for value in layer.params.values())
     chunk = 2 * (len(layer.cell.preactivations) + 3) * every * row  # z; d_z, h, x and the operand, row by row
     assert memory.most <= steps * row + tape + chunk + 4 * parameters
     with Memory() as memory_of_all:
         full()
-    assert memory_of_all.most >= UNITS[cell] * steps * row
+    assert memory_of_all.most >= SAVED_STATES[cell] * steps * row

@@ -10,7 +10,7 @@ from oracles.equations import Problem
 from oracles.problems import CELLS, flat_gradients, flat_trace, largest_error, layer_for, problem, run
 
 from rnnbench import cells
-from rnnbench.backends.cpu import passes
+from rnnbench.backends.cpu import gang, passes
 from rnnbench.backends.cpu.layout import Layout
 from rnnbench.backends.cpu.teams import teams
 from rnnbench.backends.threads import use_threads
@@ -18,17 +18,6 @@ from rnnbench.backends.threads import use_threads
 module = importlib.import_module("rnnbench.backends.cpu.teams")
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 """Few rows sum several parts of the depth side by side, and teams add up what each found: rounding errors."""
-
-
-class Pool:
-    """The backend's thread pool, counting what it is given."""
-
-    def __init__(self, threads: int) -> None:
-        self.pool, self.submitted = module._pool(threads), 0
-
-    def submit(self, *task: object) -> object:
-        self.submitted += 1
-        return self.pool.submit(*task)
 
 
 @pytest.fixture(autouse=True)
@@ -43,11 +32,11 @@ def assert_equal_on_threads(given: Problem, dtype: str, threads: int, monkeypatc
     layer = layer_for(given, "cpu", dtype)
     with use_threads(1):
         expected_trace, expected = run(layer, given)
-    pool = Pool(threads - 1)
-    monkeypatch.setattr(module, "_pool", lambda count: pool)
+    started, start = [], gang.Worker.start
+    monkeypatch.setattr(gang.Worker, "start", lambda worker, run: (started.append(worker), start(worker, run)))
     with use_threads(threads):
         trace, gradients = run(layer, given)
-    assert pool.submitted == 2 * (threads - 1)
+    assert len(started) == 2 * (threads - 1)
     assert largest_error(flat_trace(trace), flat_trace(expected_trace)) <= TOLERANCES[dtype]
     assert largest_error(flat_gradients(gradients), flat_gradients(expected)) <= TOLERANCES[dtype]
 

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from itertools import cycle
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from oracles.problems import CELLS, flat_gradients, flat_trace, largest_error, l
 
 from rnnbench import cells
 from rnnbench.backends.cpu.layout import Layout
-from rnnbench.backends.cpu.teams import Team, run_together, teams
+from rnnbench.backends.cpu.teams import Team, teams
 from rnnbench.backends.threads import use_threads
 from rnnbench.layer import Layer
 
@@ -101,57 +100,6 @@ def test_steps_too_short_to_meet_after_are_not_shared_by_units() -> None:
     hidden = 40
     assert 4 * hidden**2 < module.MINIMUM_STEP_WORK < 2 * 4 * 64 * hidden**2
     assert [len(team) for team in split("lstm", hidden, 1, 2)] == [1]
-
-
-class TestRunTogether:
-    def test_each_function_runs_once_and_all_at_the_same_time(self) -> None:
-        barrier = threading.Barrier(3, timeout=PATIENCE_S)
-        ran = []
-
-        def run(name: int) -> None:
-            barrier.wait()  # passes if all three are here
-            ran.append((name, threading.get_ident()))
-
-        for _ in range(5):
-            ran.clear()
-            run_together([lambda name=name: run(name) for name in range(3)], give_up=pytest.fail)
-            assert sorted(name for name, _ in ran) == [0, 1, 2]
-            assert dict(ran)[0] == threading.get_ident()
-            assert len(set(dict(ran).values())) == 3
-
-    def test_one_function_needs_no_other_thread(self) -> None:
-        ran = []
-        run_together([lambda: ran.append(threading.get_ident())], give_up=pytest.fail)
-        assert ran == [threading.get_ident()]
-
-    @pytest.mark.parametrize("failing", [0, 1, 2])
-    def test_an_error_is_raised_once_the_others_have_ended(self, failing: int) -> None:
-        ended = []
-
-        def run(name: int) -> None:
-            if name == failing:
-                raise MemoryError(f"no room for {name}")
-            time.sleep(0.1)
-            ended.append(name)
-
-        with pytest.raises(MemoryError, match=f"no room for {failing}"):
-            run_together([lambda name=name: run(name) for name in range(3)], give_up=lambda: None)
-        assert sorted(ended) == sorted({0, 1, 2} - {failing})
-
-    @pytest.mark.parametrize("failing", [0, 1, 2])
-    def test_who_waits_for_a_function_that_failed_is_let_go(self, failing: int) -> None:
-        """Members of a team wait for each other at the first step, where one that failed before never comes."""
-        given_up = threading.Event()
-        let_go = []
-
-        def run(name: int) -> None:
-            if name == failing:
-                raise MemoryError("no room")
-            let_go.append(given_up.wait(5))
-
-        with pytest.raises(MemoryError):
-            run_together([lambda name=name: run(name) for name in range(3)], give_up=given_up.set)
-        assert let_go == [True, True]
 
 
 NO_ROOM = """
@@ -245,36 +193,3 @@ def test_many_python_threads_at_once(cell: str, any_work: None, monkeypatch: pyt
             assert largest_error(flat_gradients(gradients), expected) <= 1e-12
 
     in_threads([lambda first=first: calls(first) for first in range(6)])
-
-
-def test_an_interrupt_while_waiting_is_raised_once_all_have_ended() -> None:
-    """Whoever still runs writes into memory that the next call uses."""
-    asked, given_up = [], []
-
-    class Late:
-        def exception(self) -> None:
-            asked.append(self)
-            if len(asked) < 3:
-                raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        module._errors_of([Late(), Late()], lambda: given_up.append(True))
-    assert len(asked) == 4
-    assert len(given_up) == 2
-
-
-def test_what_a_pool_could_not_start_is_not_run_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ThreadPoolExecutor queues a function before it starts a thread for it, and keeps it where that fails."""
-    queued, ran = [], []
-
-    class Full:
-        def submit(self, *task: Any) -> None:
-            queued.append(task)
-            raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(module, "_pool", lambda threads: Full())
-    with pytest.raises(RuntimeError, match="can't start new thread"):
-        module.run_together([lambda: ran.append(0), lambda: ran.append(1)], lambda: None)
-    [(function, *arguments)] = queued
-    function(*arguments)
-    assert ran == []

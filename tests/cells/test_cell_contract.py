@@ -137,6 +137,7 @@ def test_parameter_shapes(cell: Cell) -> None:
     [
         ("rnn", ("hidden",)),
         ("rnn_relu", ("hidden",)),
+        ("rnn_linear", ("hidden",)),
         ("lstm", ("input", "forget", "candidate", "output")),
         ("gru", ("reset", "update", "candidate")),
         ("gru_reset_before", ("reset", "update", "candidate")),

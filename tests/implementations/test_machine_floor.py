@@ -47,6 +47,7 @@ def test_rates_are_what_a_machine_can_do() -> None:
     machine = Machine()
     machine.prepare("float32", 1, 1 << 14)
     rates = machine.sample()
+    assert 0 <= machine.unsettled() <= 3
     assert 1e8 < rates.flops < 1e14
     assert 1e8 < rates.memory < 1e13
     assert rates.memory < rates.weights < 1e13  # the weights are in a cache

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 import pytest
+from implementations.fakes import Twin
 
 from rnnbench.backends.compile_events import Compilations
 from rnnbench.implementations import timing
@@ -121,16 +122,24 @@ def test_what_numba_compiles_late_is_found() -> None:
 
 def test_settling_waits_for_threads_that_spin(clock: Clock) -> None:
     clock.busy_until = 0.3
-    settle()
+    assert settle()
     assert 0.3 < clock.now < 0.3 + 3 * timing.QUIET_S
 
 
 def test_settling_takes_no_longer_where_all_is_quiet(clock: Clock) -> None:
-    settle()
+    assert settle()
     assert clock.now == timing.QUIET_S
 
 
 def test_settling_gives_up_on_threads_that_never_stop(clock: Clock) -> None:
     clock.busy_until = 1e9
-    settle()
+    assert not settle()
     assert timing.LONGEST_WAIT_S <= clock.now < timing.LONGEST_WAIT_S + 2 * timing.QUIET_S
+
+
+def test_samples_whose_threads_never_stop_are_counted(clock: Clock) -> None:
+    side = timing.Side(Twin)
+    side.sampler = Sampler(Call(clock, 1e-3))
+    assert side.sample().unsettled == 0
+    clock.busy_until = 1e9
+    assert [side.sample().unsettled for _ in range(2)] == [1, 2]

@@ -45,6 +45,11 @@ def rnn_relu_step(params: Arrays, x: np.ndarray, state: Arrays) -> Arrays:
     return {"h": z * (z.real > 0)}
 
 
+def rnn_linear_step(params: Arrays, x: np.ndarray, state: Arrays) -> Arrays:
+    [(w_x, w_h, b)] = gate_matrices(params, 1)
+    return {"h": x @ w_x + state["h"] @ w_h + b}
+
+
 def lstm_step(params: Arrays, x: np.ndarray, state: Arrays) -> Arrays:
     input_gate, forget_gate, candidate, output_gate = gate_matrices(params, 4)
 
@@ -78,6 +83,7 @@ def gru_reset_before_step(params: Arrays, x: np.ndarray, state: Arrays) -> Array
 STEPS: dict[str, Callable[[Arrays, np.ndarray, Arrays], Arrays]] = {
     "rnn": rnn_step,
     "rnn_relu": rnn_relu_step,
+    "rnn_linear": rnn_linear_step,
     "lstm": lstm_step,
     "gru": gru_step,
     "gru_reset_before": gru_reset_before_step,

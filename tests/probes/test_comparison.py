@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import scipy
 from implementations import fakes
 from pydantic import ValidationError
 
@@ -12,6 +13,7 @@ from rnnbench.backends.threads import available_cores
 from rnnbench.errors import InputError
 from rnnbench.probes.base import Measurement, Seeds
 from rnnbench.probes.comparison import ComparisonParameters, Disagreement, rounds
+from rnnbench.sweeps import spec, trial
 from rnnbench.sweeps.trial import Trial, perform
 
 SMALL = {"cell": "gru", "length": 4, "batch": 3, "hidden": 5, "features": 2, "threads": 1, "pairs": 3}
@@ -31,6 +33,7 @@ SCALARS = {
     "difference": "1",
     "compile_time": "s",
     "discarded_samples": "1",
+    "unsettled_samples": "1",
 }
 
 
@@ -66,6 +69,7 @@ def test_rows_are_complete_and_consistent() -> None:
     assert scalars["floor_bound"] == (0 if arithmetic > weights else 1)
     assert 0 < scalars["difference"] < 1e-5
     assert scalars["discarded_samples"] == 0
+    assert 0 <= scalars["unsettled_samples"] <= 3 * (1 + 1 + 3)
 
 
 def test_training_steps_are_compared_too() -> None:
@@ -85,10 +89,12 @@ def test_outputs_that_differ_are_not_timed() -> None:
 
 def test_a_process_that_dies_is_the_reason_of_the_trial() -> None:
     parameters = ComparisonParameters(**SMALL, implementation="dying").model_dump()
-    outcome = perform(Trial("comparison", parameters, exclusive=True))
+    outcome = perform(Trial("comparison", parameters, exclusive=True, packages=("scipy",)))
     assert outcome.status == "error"
     assert outcome.reason == "ProcessError: dying: its process exited with status 7; its last words: out of luck"
     assert [row.quantity for row in outcome.rows] == ["difference"]
+    assert outcome.peak_memory_bytes is None  # of the work, which was done elsewhere
+    assert outcome.versions["scipy_version"] == scipy.__version__
 
 
 @pytest.mark.parametrize(
@@ -106,10 +112,36 @@ def test_what_cannot_be_run_here_is_said(changes: dict[str, object], message: st
         next(measure(**{"implementation": "twin", **changes}))
 
 
-def test_what_a_library_has_not_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fakes.Twin, "dtypes", ("float32",))
-    with pytest.raises(InputError, match="twin has no dtype 'float64' here; expected one of float32"):
-        next(measure(implementation="twin", dtype="float64"))
+@pytest.mark.parametrize(
+    ("fixed", "message"),
+    [
+        ({"cell": "gru_reset_before"}, "fixed.cell = \"gru_reset_before\": torch has no cell 'gru_reset_before' here"),
+        ({"implementation": "onnxruntime"}, 'direction = "forward_backward": onnxruntime has no direction'),
+        (
+            {"implementation": "onnxruntime", "direction": "forward", "dtype": "float64"},
+            "fixed.dtype = \"float64\": onnxruntime has no dtype 'float64' here; expected one of float32",
+        ),
+    ],
+)
+def test_what_a_library_has_not_is_found_when_the_sweep_is_checked(fixed: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        spec.load({"name": "comparison", "sweep": [{"probe": "comparison", "fixed": fixed}]})
+    assert f"sweep.0.{message}" in str(caught.value)
+
+
+def test_the_version_of_the_other_library_is_part_of_the_key_and_of_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    def one(implementation: str) -> Trial:
+        fixed = {**SMALL, "implementation": implementation}
+        return spec.load({"name": "comparison", "sweep": [{"probe": "comparison", "fixed": fixed}]}).trials[0]
+
+    versions = {"torch": "2.9.0", "jax": "0.8.1", "jaxlib": "0.8.0"}
+    with monkeypatch.context() as patch:
+        patch.setattr(trial, "version_of", versions.__getitem__)
+        before = {name: one(name).key for name in ("torch", "jax", "twin")}
+        assert one("jax").versions == {"jax_version": "0.8.1", "jaxlib_version": "0.8.0"}
+        versions["jaxlib"] = "0.8.2"
+        after = {name: one(name).key for name in before}
+        assert {name for name in before if before[name] != after[name]} == {"jax"}
 
 
 def test_features_follow_hidden_unless_given() -> None:

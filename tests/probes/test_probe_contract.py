@@ -10,8 +10,13 @@ from rnnbench.probes.base import Measurement, Seeds
 
 SMALL = {
     "comparison": {"implementation": "rnnbench", "cell": "rnn", "hidden": 4, "batch": 2, "length": 3, "pairs": 3},
+    "exploding": {"hidden": 4, "length": 8, "steps": 4, "evaluate_every": 2, "evaluation_size": 5},
+    "gate_activity": {"cell": "gru", "hidden": 4, "batch": 3, "length": 8},
     "gradient_decay": {"cell": "gru", "hidden": 4, "batch": 3, "data": "adding", "length": 30},
+    "jacobian_products": {"cell": "gru", "hidden": 4, "batch": 2, "length": 8, "lags": 3},
+    "lyapunov": {"cell": "gru", "hidden": 4, "length": 12, "burn_in": 2},
     "null": {},
+    "parameter_gradient": {"cell": "gru", "hidden": 4, "batch": 3, "length": 8},
     "step_profile": {"cell": "rnn", "hidden": 4, "batch": 2, "length": 3, "repeats": 3},
     "throughput": {"cell": "rnn", "hidden": 4, "batch": 2, "length": 3, "repeats": 3, "direction": "forward"},
     "training": {"cell": "gru", "hidden": 4, "length": 8, "steps": 4, "evaluate_every": 2, "evaluation_size": 5},

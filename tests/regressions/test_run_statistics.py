@@ -61,9 +61,30 @@ def test_where_nothing_changed_at_most_one_comparison_in_twenty_raises_an_alarm(
 def test_intervals_cover_the_truth_in_95_of_100_points(nothing_changed: list[pd.DataFrame]) -> None:
     effects = pd.concat(nothing_changed)
     covered = int(((effects["ratio_low"] <= 1.0) & (effects["ratio_high"] >= 1.0)).sum())
-    # With a handful of samples a median has few places to be at: the truth may lie within more often, up to 98 %.
+    # With a handful of samples a median has few places to be at: the truth may lie within more often, up to 99.5 %.
     assert stats.binom.cdf(covered, len(effects), 0.95) > CHANCE, covered / len(effects)
-    assert stats.binom.sf(covered - 1, len(effects), 0.98) > CHANCE, covered / len(effects)
+    assert stats.binom.sf(covered - 1, len(effects), 0.995) > CHANCE, covered / len(effects)
+
+
+@pytest.mark.parametrize("quiet", [False, True], ids=["both runs vary", "one run varies"])
+@pytest.mark.parametrize("samples", [(4, 4), (7, 7), (11, 11), (3, 11)], ids=str)
+def test_the_interval_of_one_process_holds_the_truth_however_few_its_samples(
+    samples: tuple[int, int], quiet: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statistics, "RESAMPLES", 200)
+    rng, count, hits = np.random.default_rng(7), 300, 0
+    for _ in range(count):
+        a = np.exp(rng.normal(0, 0.0 if quiet else 0.1, samples[0]))
+        found = effect([a], [1.3 * np.exp(rng.normal(0, 0.1, samples[1]))])
+        hits += found.ratio_low <= 1.3 <= found.ratio_high
+    assert stats.binom.cdf(hits, count, 0.95) > CHANCE, hits / count
+    assert stats.binom.sf(hits - 1, count, 0.995) > CHANCE, hits / count
+
+
+def test_a_single_sample_has_no_interval() -> None:
+    found = effect([np.ones(1)], [np.linspace(1.0, 2.0, 40)])
+    assert math.isnan(found.ratio_low)
+    assert math.isnan(found.ratio_high)
 
 
 def test_nine_of_ten_slower_points_are_found_and_few_others() -> None:

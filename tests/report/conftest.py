@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from made_up_memory import add_memory
 from made_up_speeds import add_comparison, add_scaling, add_step_profile
 from matplotlib.figure import Figure
+from measured_rows import MEASURED
 
 from rnnbench.report import page
 from rnnbench.report.document import Document, compose
@@ -281,10 +283,12 @@ def build() -> Callable[..., Results]:
         adders = {
             "gradient_decay": add_gradient_decay,
             "training": add_training,
+            "memory": add_memory,
             "throughput": add_throughput,
             "scaling": add_scaling,
             "comparison": add_comparison,
             "step_profile": add_step_profile,
+            **MEASURED,
         }
         adders[probe](run, **options)
         return run.results()

@@ -117,13 +117,15 @@ def add_scaling(
     threads: tuple[int, ...] = (1, 2, 4),
     lengths: tuple[int, ...] = (16, 64, 256, 1024),
     slow_start: float = 0.0,
+    every: bool = False,
 ) -> None:
-    """Add trials of throughput by threads at one length, and by length on one number of threads.
+    """Add trials of throughput by threads at one length, and by length on one number of threads, or on `every` one.
 
     A call takes as long as `slow_start` / gates more steps; on n threads it is n^0.72 (LSTM) to n^0.78 (RNN) times as
     fast, and the matrix product n^0.95 times.
     """
-    shapes = [(used, lengths[-1]) for used in threads] + [(threads[-1], length) for length in lengths[:-1]]
+    shapes = [(used, lengths[-1]) for used in threads]
+    shapes += [(used, length) for used in (threads if every else threads[-1:]) for length in lengths[:-1]]
     for cell, gates in GATES.items():
         for direction, passes in (("forward", 1), ("forward_backward", 3)):
             for used, length in shapes:

@@ -272,6 +272,17 @@ def test_a_floor_that_trials_disagree_about_has_both_letters(build):
     assert {"A/M", "W/M"} == {text for text in texts(drawing.figure().axes[0]) if text in ("A/M", "W/M", "A", "W", "M")}
 
 
+def test_a_floor_that_seeds_disagree_about_has_the_letters_of_both_and_of_no_other(empty_run):
+    for seed, code in enumerate((0, 2)):  # whose median is a third one
+        key = empty_run.trial("comparison", implementation="torch", cell="rnn", length=5, batch=2, hidden=8, seed=seed)
+        for quantity, value in {"ratio": 1.1, "ratio_low": 1.0, "ratio_high": 1.2, "floor_bound": code}.items():
+            empty_run.add(key, quantity, "1", (None, value))
+        empty_run.add(key, "fraction_of_floor", "1", (None, 0.5))
+    (drawing,) = [d for d in compose(empty_run.results()).drawings if d.name.startswith("comparison_floor")]
+    assert [text for text in texts(drawing.figure().axes[0]) if set(text) <= set("AWM/")] == ["A/M"]
+    assert "bound by arithmetic or memory" in drawing.finding
+
+
 def test_a_peer_that_failed_is_left_out_and_counted(build):
     results = build("comparison", published=False, cells=("rnn",), directions=("forward",))
     trials = results.trials.copy()

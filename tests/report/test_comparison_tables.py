@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from made_up_speeds import PEERS, SHAPES, add_comparison, cell_of, lowest, of, wide_rows
 from scipy.stats import gmean
@@ -92,6 +93,35 @@ def test_a_mean_over_fewer_shapes_says_so(build):
     for row in section.tables[0].rows:
         assert cell_of(section.tables[0], row, "PyTorch").endswith("(6 of 9)")
         assert "of" not in cell_of(section.tables[0], row, "JAX")
+
+
+def test_types_are_rows_and_drawings_apart(empty_run):
+    for dtype in ("float32", "float64"):
+        shapes = SHAPES if dtype == "float32" else SHAPES[:2]
+        few = {"cells": ("rnn",), "directions": ("forward",), "threads": (2,)}
+        add_comparison(empty_run, published=False, shapes=shapes, dtype=dtype, **few)
+    document = compose(empty_run.results())
+    table = document.sections[0].tables[0]
+    assert {cell_of(table, row, "type"): cell_of(table, row, "shapes") for row in table.rows} == {
+        "float32": "9",
+        "float64": "2",
+    }
+    names = [drawing.name for drawing in document.drawings]
+    assert [name for name in names if name.startswith("comparison_ratio")] == [
+        "comparison_ratio-forward-float32",
+        "comparison_ratio-forward-float64",
+    ]
+
+
+def test_samples_whose_threads_did_not_rest_are_told(build, tables):
+    results = build("comparison", published=False, cells=("lstm",), directions=("forward",))
+    restless = results.measurements[results.measurements["quantity"] == "discarded_samples"]
+    restless = restless.assign(quantity="unsettled_samples", value=1.0)
+    measurements = pd.concat([results.measurements, restless])
+    (section,) = compose(replace(results, measurements=measurements)).sections
+    told = f"Samples whose threads did not come to rest after them: {len(restless)}."
+    assert told in section.tables[1].note
+    assert not any("come to rest" in table.note for table in tables)
 
 
 def test_arithmetic_of_a_cell_that_is_not_known_is_left_out(build):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,27 @@ def test_a_readme_without_its_comments_is_refused(readme, capsys, text):
     assert call(readme) == 2
     assert "once each" in capsys.readouterr().err
     assert readme.read_text(encoding="utf-8") == text
+
+
+def test_a_missing_readme_is_told(tmp_path, monkeypatch, run, capsys):
+    monkeypatch.setattr(readme_tables.Results, "load", lambda path: run)
+    assert call(tmp_path / "NOWHERE.md") == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'NOWHERE.md'}: No such file or directory; expected")
+    (tmp_path / "latin.md").write_bytes(b"caf\xe9")
+    assert call(tmp_path / "latin.md") == 2
+    assert "latin.md: not UTF-8 text; expected a file" in capsys.readouterr().err
+
+
+def test_a_missing_run_is_told(tmp_path, capsys):
+    (tmp_path / "README.md").write_text(f"{readme_tables.BEGIN}\n{readme_tables.END}\n", encoding="utf-8")
+    assert call(tmp_path / "README.md") == 2
+    message = f"error: {tmp_path / 'results' / 'fast'}: no such folder; expected the results of a run"
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_versions_are_those_of_the_trials_where_they_tell(run, readme):
+    told = replace(run, trials=run.trials.assign(torch_version="2.8.0"))
+    assert "PyTorch 2.8.0, ONNX Runtime not known, JAX 0.8.1." in readme_tables.block(told)
 
 
 def test_a_run_that_compares_nothing_is_refused(build):

@@ -77,7 +77,7 @@ def test_ids_are_unique_and_every_reference_has_its_id(html, elements):
     references = set(re.findall(r'(?:href="|url\()#([^")]+)', html))
     described = {a["aria-describedby"] for _, a in elements.found if "aria-describedby" in a}
     assert references | described <= set(ids)
-    assert len(described) == 8
+    assert len(described) == 10
 
 
 def test_headings_step_down_one_level_at_a_time(elements):
@@ -89,7 +89,7 @@ def test_headings_step_down_one_level_at_a_time(elements):
 
 def test_figures_are_images_with_a_name_and_a_description(elements):
     images = [attributes for tag, attributes in elements.found if tag == "svg"]
-    assert len(images) == 8
+    assert len(images) == 10
     assert all(image["role"] == "img" and image["aria-label"] and "viewbox" in image for image in images)
 
 
@@ -155,7 +155,7 @@ def test_final_scores_in_the_table_are_those_of_the_rows(document, results):
 
 def test_a_task_that_cannot_be_solved_has_no_such_columns(document):
     section = next(s for s in document.sections if s.title == "Training")
-    solved = [[c.title for c in table.columns if "solve" in c.title] for table in section.tables]
+    solved = [[c.title for c in table.columns if "solve" in c.title] for table in section.tables[:2]]
     assert solved == [["solved", "solved, 95 % interval", "time to solve, median"], []]
 
 
@@ -303,5 +303,5 @@ def test_terminal_shows_findings_tables_and_failures(results, document):
     text = console.export_text()
     assert document.title in text
     for table in (table for section in document.sections for table in section.tables):
-        assert pd.Series(table.rows[0]).isin(text.split()).mean() > 0.3
+        assert pd.Series(" ".join(table.rows[0]).split()).isin(text.split()).mean() > 0.3
     assert "training loss is nan at step 412" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from rnnbench.report import style
@@ -47,6 +48,21 @@ def test_linearity_is_the_time_per_step_against_the_shortest(scaling):
     assert f"is −{-expected[-1]:.2g} % (RNN, forward" in drawing.finding
 
 
+def test_each_number_of_threads_is_a_row_of_curves_of_its_own(build):
+    document = compose(build("scaling", threads=(1, 2), slow_start=3.0, every=True))
+    drawing = {drawing.name: drawing for drawing in document.drawings}["throughput_linearity-float32"]
+    titles = [axes.get_title(loc="left") for axes in drawing.figure().axes]
+    assert titles == 2 * ["forward", "forward + backward"]
+    labels = [axes.get_ylabel().partition("\n")[0] for axes in drawing.figure().axes]
+    assert labels == ["1 thread", "", "2 threads", ""]
+    expected = [100 * ((length + 3) / length / (19 / 16) - 1) for length in (16, 64, 256, 1024)]
+    for axes in drawing.figure().axes:
+        (rnn,) = [line for line in axes.lines if line.get_color() == style.MARKS["rnn"].color]
+        assert rnn.get_ydata() == pytest.approx(expected)
+    assert "in 2 of 6 curves on 1 thread and 2 of 6 curves on 2 threads" in drawing.finding
+    assert "Shown at" not in drawing.reading
+
+
 def test_a_line_through_two_lengths_is_no_figure(build):
     names = [drawing.name for drawing in compose(build("scaling", lengths=(16, 64))).drawings]
     assert names == ["throughput_length-float32", "throughput_threads-float32"]
@@ -77,3 +93,8 @@ def test_a_figure_over_one_axis_is_drawn_where_that_axis_varies(build):
     shown, held = _scaling.widest(frame, ["length"], "threads")
     assert held == {"length": 256}
     assert _scaling.widest(frame, [], "threads")[1] == {}
+
+
+def test_of_equal_settings_that_with_the_largest_layer_is_drawn():
+    frame = pd.DataFrame({"length": [9000, 9000, 100, 100], "hidden": [64, 64, 512, 512], "threads": [1, 2, 1, 2]})
+    assert _scaling.widest(frame, ["length", "hidden"], "threads")[1] == {"hidden": 512, "length": 100}

@@ -59,6 +59,24 @@ def test_a_run_leaves_a_whole_folder(tmp_path: Path) -> None:
     assert again.reused == 3
 
 
+def test_the_cost_is_said_before_the_first_trial_and_not_when_nothing_is_left(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    class Listening(Recorder):
+        def note(self, message: str) -> None:
+            told.append(message)
+
+        def start(self, total: int, reused: int) -> None:
+            told.append(f"{total} trials")
+
+    sweep = {**sweep_of(seed=[0]), "cost": "a second", "full": {"cost": "two seconds", "set": ["seed=[0, 1]"]}}
+    engine.execute(sweep, tmp_path, jobs=0, progress=Listening(), full=True)
+    assert told == ["example takes two seconds", "2 trials"]
+    told.clear()
+    engine.execute(sweep, tmp_path, jobs=0, progress=Listening())
+    assert not [text for text in told if "takes" in text]
+
+
 def test_a_second_run_runs_what_failed_and_what_is_new_and_nothing_else(tmp_path: Path) -> None:
     first, _ = inline(sweep_of(deed=["finish", "raise", "diverge"]), tmp_path)
     assert (first.ok, first.failed, first.reused) == (1, 2, 0)

@@ -291,3 +291,24 @@ def test_an_override_that_hits_nothing_or_says_nothing_is_refused(assignment: st
 def test_overrides_leave_the_mapping_of_the_caller_alone() -> None:
     spec.load(TWO, ["number=9"])
     assert TWO["sweep"][0]["axes"] == {"number": [1, 2]}
+
+
+FULL = {**TWO, "cost": "a second", "full": {"cost": "a year", "set": ["name=whole", "seed={count = 3}"]}}
+
+
+def test_the_full_size_is_a_table_of_overrides_before_those_of_the_command_line() -> None:
+    small, whole = spec.load(FULL), spec.load(FULL, full=True)
+    assert (small.name, len(small.trials), small.data["cost"]) == ("example", 3, "a second")
+    assert (whole.name, len(whole.trials), whole.data["cost"]) == ("whole", 9, "a year")
+    assert "full" not in small.data
+    assert "full" not in whole.data
+    assert len(spec.load(FULL, ["seed=1"], full=True).trials) == 3
+    assert FULL["full"]["set"] == ["name=whole", "seed={count = 3}"]
+
+
+def test_a_full_size_that_is_not_there_or_says_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match=r"sweep: has no table \[full\]; expected one for --full"):
+        spec.load(TWO, full=True)
+    with pytest.raises(InputError, match="--set numbr=3: unknown key 'numbr'"):
+        spec.load({**TWO, "full": {"set": ["numbr=3"]}}, full=True)
+    assert "unknown key 'csot': did you mean 'cost'?" in message({**TWO, "full": {"csot": "much"}})

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import scipy
 
 from rnnbench.errors import InputError
 from rnnbench.probes.base import Measurement
@@ -39,6 +40,17 @@ def folder(tmp_path: Path) -> RunFolder:
     write_trial(folder, FIRST, Outcome(FIRST.key, "ok", rows=ROWS, runtime_s=1.5, peak_memory_bytes=10**8))
     write_trial(folder, SECOND, Outcome(SECOND.key, "error", "ValueError: no", "Traceback ..."))
     return folder
+
+
+def test_versions_of_what_a_trial_was_compared_with_are_a_column(folder: RunFolder) -> None:
+    """Also where its process died and told none; other trials have none."""
+    trial = Trial("three", {"seed": 0}, packages=("scipy",))
+    write_text(folder.keys, f"{FIRST.key}\n{trial.key}\n")
+    write_trial(folder, trial, Outcome(trial.key, "killed"))
+    trials = Results.load(folder.path).trials.set_index("key")
+    assert trials.loc[trial.key, "scipy_version"] == scipy.__version__
+    assert pd.isna(trials.loc[FIRST.key, "scipy_version"])
+    assert "schema_version" not in trials
 
 
 def test_two_tidy_tables_come_back(folder: RunFolder) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy
 
 from rnnbench import probes
 from rnnbench.backends import threads
@@ -119,6 +122,28 @@ def test_peak_memory_is_unknown_where_it_cannot_be_reset_and_did_not_rise(
     with memory.PeakMemory() as known:
         pass
     assert (unknown.peak_bytes, known.peak_bytes) == (None, 150)
+
+
+def test_peak_memory_is_unknown_where_other_processes_did_the_work() -> None:
+    with memory.PeakMemory() as shared:
+        subprocess.run([sys.executable, "-c", "sum(range(3_000_000))"], check=True)
+    assert shared.peak_bytes is None
+    with memory.PeakMemory() as alone:
+        np.ones(16_000_000).sum()
+    assert alone.peak_bytes is None or alone.peak_bytes > 0
+
+
+def test_versions_of_packages_are_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    def keys() -> tuple[str, str]:
+        return one().key, replace(one(), packages=("scipy", "no_such_package")).key
+
+    before = keys()
+    known = replace(one(), packages=("scipy", "no_such_package")).versions
+    assert known == {"scipy_version": scipy.__version__, "no_such_package_version": "not installed"}
+    monkeypatch.setattr(trial, "version_of", lambda package: "99.0")
+    after = keys()
+    assert before[0] == after[0]
+    assert len({*before, *after}) == 3
 
 
 def test_installed_packages_add_probes_and_cannot_replace_ours() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnnbench.errors import ShapeError
-from rnnbench.tasks._metrics import accuracy, cross_entropy, mean_squared_error
+from rnnbench.tasks._metrics import accuracy, cross_entropy, mean_squared_error, share_within, whole_strings
 from rnnbench.tasks.base import Batch
 
 T, B, K = 5, 3, 4
@@ -20,6 +20,11 @@ def test_targets_go_with_sequences_or_with_steps(targets):
     assert Batch(INPUTS, targets, lengths=np.full(B, T)).targets is targets
 
 
+def test_answers_may_have_a_length_of_their_own():
+    longer = np.zeros((T + 1, B))
+    assert Batch(INPUTS, longer, mask=np.ones((T + 1, B), bool), lengths=np.full(B, T)).targets is longer
+
+
 def test_mask_goes_with_targets_at_every_step():
     assert Batch(INPUTS, STEPS, mask=EVERYTHING, lengths=np.full(B, T)).mask is EVERYTHING
 
@@ -28,7 +33,7 @@ def test_mask_goes_with_targets_at_every_step():
     ("targets", "mask", "lengths"),
     [
         (np.zeros(B + 1), None, None),
-        (np.zeros((T + 1, B)), None, None),
+        (np.zeros((T, B + 1)), None, None),
         (np.zeros((B, T)), EVERYTHING, None),
         (np.zeros(B), EVERYTHING, None),
         (STEPS, np.ones((T, B + 1), dtype=bool), None),
@@ -95,3 +100,35 @@ def test_one_nan_anywhere_leaves_no_accuracy(outputs, classes):
 def test_broadcasting_is_refused():
     with pytest.raises(ShapeError, match=r"outputs \(3,\), expected \(3, 1\)"):
         mean_squared_error(np.zeros(B), np.zeros((B, 1)))
+
+
+@pytest.mark.parametrize("targets", [np.arange(B), np.arange(T * B).reshape(T, B)])
+@pytest.mark.parametrize("size", [1, 2, B, 100])
+def test_parts_put_together_are_the_batch(targets, size):
+    inputs = np.arange(T * B * 2).reshape(T, B, 2)
+    mask = (inputs[:, :, 0] % 4 == 0) if targets.ndim == 2 else None
+    batch = Batch(inputs, targets, mask, lengths=np.arange(1, B + 1))
+    parts = list(batch.parts(size))
+    assert max(part.inputs.shape[1] for part in parts) == min(size, B)
+    np.testing.assert_array_equal(np.concatenate([part.inputs for part in parts], axis=1), inputs)
+    np.testing.assert_array_equal(np.concatenate([part.targets for part in parts], axis=-1), targets)
+    np.testing.assert_array_equal(np.concatenate([part.lengths for part in parts]), batch.lengths)
+    if mask is not None:
+        np.testing.assert_array_equal(np.concatenate([part.mask for part in parts], axis=1), mask)
+
+
+@masks
+def test_whole_strings_equals_a_slow_one(outputs, mask):
+    targets = (outputs > 0.5).astype(np.float32)
+    targets[2, 1] = 1 - targets[2, 1]  # a mistake in string 1, which counts where the mask says so
+    right = [all((outputs[t, b] > 0.5).tolist() == (targets[t, b] == 1).tolist() for t, s in counted(mask) if s == b)
+             for b in range(B)]  # fmt: skip
+    assert whole_strings(outputs, targets, mask) == sum(right) / B
+    assert right == [True, mask is not None and not mask[2, 1], True]
+
+
+def test_share_within_counts_what_is_nearer_than_the_tolerance():
+    targets = np.zeros((4, 1), dtype=np.float32)
+    errors = np.array([[0.03], [-0.03], [0.05], [-0.05]])
+    assert share_within(targets + errors, targets, 0.04) == 0.5
+    assert math.isnan(share_within(targets + np.nan, targets, 0.04))

@@ -6,11 +6,38 @@ import numpy as np
 import pytest
 
 from rnnbench import tasks
+from rnnbench.datasets.base import MissingData
 from rnnbench.errors import InputError, ShapeError
+from rnnbench.network import WIRINGS
 
+APPLICATIONS = {
+    "character_prose": "text generation",
+    "co2_forecast": "weather forecasting",
+    "date_translation": "machine translation",
+    "digit_captions": "image captioning",
+    "digit_images": "image classification",
+    "gesture_recognition": "activity recognition from video",
+    "named_entities": "named entity recognition",
+    "number_translation": "machine translation",
+    "sentiment": "sentiment analysis",
+    "speaker_identification": "speech",
+    "stock_returns": "stock prices",
+    "temperature_forecast": "weather forecasting",
+}
 EVALUATION_SIZE = 2_000  # more than any held-out part: tasks on real data return all of it
 
 every_task = pytest.mark.parametrize("kind", tasks.entries().values(), ids=tasks.entries())
+
+
+@pytest.fixture(autouse=True)
+def _data_at_hand(request):
+    """Skip, with the reason, the tests of a task whose data are not on this machine."""
+    kind = request.node.callspec.params.get("kind") if hasattr(request.node, "callspec") else None
+    try:
+        if kind is not None:
+            kind()
+    except MissingData as error:
+        pytest.skip(str(error))
 
 
 def generator(seed=0):
@@ -41,8 +68,8 @@ def construct(kind, length):
         return None, str(error)
 
 
-def assert_well_formed(task, batch, size):
-    steps = (task.steps, size)
+def assert_well_formed(task, batch, size, steps=None):
+    steps = (steps or task.steps, size)
     if batch.inputs.dtype == np.int64:
         assert batch.inputs.shape == steps
         assert batch.inputs.min() >= 0
@@ -51,7 +78,8 @@ def assert_well_formed(task, batch, size):
         assert batch.inputs.dtype == np.float32
         assert batch.inputs.shape == (*steps, task.input_size)
         assert batch.inputs.flags.c_contiguous
-    answers = {"many-to-one": (size,), "many-to-many": steps}[task.wiring]
+    many = steps[0] if task.wiring == "many-to-many" else task.answer_steps
+    answers = (size,) if WIRINGS[task.wiring].answers_once else (many, size)
     if task.loss == "mse":
         assert batch.targets.dtype == np.float32
         assert batch.targets.shape == (*answers, task.output_size)
@@ -60,20 +88,20 @@ def assert_well_formed(task, batch, size):
         assert batch.targets.shape == answers
         assert batch.targets.min() >= 0
         assert batch.targets.max() < task.output_size
-    assert_mask_and_lengths_agree(task, batch)
+    assert_mask_and_lengths_agree(task, batch, steps[0])
 
 
-def assert_mask_and_lengths_agree(task, batch):
+def assert_mask_and_lengths_agree(task, batch, steps):
     if batch.mask is not None:
-        assert task.wiring == "many-to-many"
+        assert not WIRINGS[task.wiring].answers_once
         assert batch.mask.dtype == np.bool_
         assert batch.mask.any(axis=0).all(), "a sequence without an answer that counts"
     if batch.lengths is not None:
         assert batch.lengths.dtype == np.int64
         assert batch.lengths.min() >= 1
-        assert batch.lengths.max() <= task.steps
+        assert batch.lengths.max() <= steps
         if task.wiring == "many-to-many":
-            padding = np.arange(task.steps)[:, None] >= batch.lengths
+            padding = np.arange(steps)[:, None] >= batch.lengths
             assert not batch.mask[padding].any()
 
 
@@ -82,8 +110,10 @@ def same(one, other):
 
 
 def test_the_shipped_tasks_are_registered():
-    shipped = {"adding", "copy_memory", "temporal_order", "sequential_digits", "character_prose"}
-    assert shipped <= set(tasks.entries())
+    shipped = {"adding", "adding_1997", "multiplication_1997", "temporal_order", "copy_memory", "copy_memory_bai"}
+    shipped |= {"selective_copy", "sequential_digits", "permuted_digits", "parity", "dyck_1", "a_n_b_n"}
+    shipped |= {"embedded_reber", "associative_recall", "character_prose"}
+    assert shipped | set(APPLICATIONS) <= set(tasks.entries())
 
 
 def test_unknown_name_names_the_nearest():
@@ -98,7 +128,7 @@ def test_says_what_it_is(kind):
     assert kind.__doc__.splitlines()[0].endswith(".")
     for part in ("Encoding:", "Target:", "Loss:", "Baseline:", "Solved:", "Source:"):
         assert part in kind.__doc__
-    assert kind.wiring in {"many-to-one", "many-to-many"}
+    assert kind.wiring in WIRINGS
     assert kind.loss in {"mse", "cross_entropy"}
     assert kind.metric
     assert kind.metric_unit
@@ -106,24 +136,45 @@ def test_says_what_it_is(kind):
 
 
 @every_task
-@pytest.mark.parametrize("size", [1, 7])
-@pytest.mark.parametrize("method", ["sample", "evaluation"])
-def test_batches_are_well_formed(kind, method, size):
+def test_an_application_says_whose_data_it_uses_and_what_its_baseline_is(kind):
+    assert kind.application == APPLICATIONS.get(kind.name, "")
+    if kind.data:
+        assert "Data:" in kind.__doc__
+        assert all(data.name in kind.__doc__ for data in kind.data)
+    assert kind.synthetic == ("synthetic" in kind.__doc__.lower())
+    if kind.application:
+        assert kind.data or kind.synthetic
+        assert kind().baseline.name == kind.baseline_name
+
+
+@every_task
+def test_other_simple_predictors_are_scored_in_the_tasks_metric(kind):
     task = kind()
-    assert_well_formed(task, getattr(task, method)(generator(), size), size)
+    for name, score in task.references.items():
+        assert name.isidentifier()
+        assert not task.solved(score) or kind.name == "gesture_recognition", "its nearest neighbour is hard to beat"
+        assert math.isfinite(score)
+
+
+@every_task
+@pytest.mark.parametrize("size", [1, 7])
+def test_batches_are_well_formed(kind, size):
+    task = kind()
+    assert_well_formed(task, task.sample(generator(), size), size, task.training_steps)
+    assert_well_formed(task, task.evaluation(generator(), size), size)
 
 
 @every_task
 def test_every_length_works_or_is_refused_with_the_lengths_that_do(kind):
     accepted = []
-    for length in (-3, 0, *range(1, 13), 64, 65, 2_000, 10**9):
+    for length in (-3, 0, *range(1, 13), 64, 65, 2_000, 10**9, kind.default_length):
         task, message = construct(kind, length)
         if task is None:
             assert message.startswith(f"task '{kind.name}': length = {length}, expected ")
             continue
         accepted.append(length)
         if length <= 2_000:
-            assert_well_formed(task, task.sample(generator(), 2), 2)
+            assert_well_formed(task, task.evaluation(generator(), 2), 2)
     assert accepted
     assert min(accepted) >= 1
 
@@ -190,7 +241,7 @@ def test_outputs_of_another_shape_are_refused(kind):
 
 @every_task
 def test_the_trivial_predictor_earns_the_stated_baseline(kind):
-    """Over 10 draws of 2,000 sequences: within 4 standard errors, themselves below 2 % of the baseline.
+    """Over 10 draws of 2,000 sequences: within 4 standard errors, themselves at most 2.5 % of the baseline.
 
     Tasks on real data return their whole held-out part each time, the standard error is 0, and what
     remains is the rounding of float32 outputs.
@@ -205,5 +256,5 @@ def test_the_trivial_predictor_earns_the_stated_baseline(kind):
         assert outputs.shape == perfect_outputs(task, batch).shape
     for stated, measured in ((task.baseline.value, scores), (task.baseline.loss, losses)):
         standard_error = np.std(measured, ddof=1) / math.sqrt(len(measured))
-        assert standard_error < 0.02 * stated
+        assert standard_error <= 0.025 * stated
         assert np.mean(measured) == pytest.approx(stated, abs=4 * standard_error + 1e-6)

@@ -42,8 +42,8 @@ def scratch(purpose: str, dtype: np.dtype, size: int) -> np.ndarray:
 
 
 def flat(array: np.ndarray) -> np.ndarray:
-    """Return a flat, contiguous array that may be written: kernels are compiled for such, and for no other kind."""
-    return array.ravel() if array.flags.writeable else array.flatten()
+    """Return a flat, contiguous array, aligned and writeable: kernels are compiled for such, and for no other kind."""
+    return array.ravel() if array.flags.behaved else array.flatten()
 
 
 class _Kept(threading.local):

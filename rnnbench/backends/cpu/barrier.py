@@ -1,7 +1,8 @@
-"""Where threads of one team wait for each other inside compiled code: a counter that each raises and watches.
+"""Where threads wait for each other inside compiled code: a counter that one raises and the others watch.
 
-Spinning costs tens of nanoseconds where the system's locks cost microseconds: it lets threads share the units of a
-small batch, which meet once a step. A thread that waits long gives its core away.
+Spinning costs tens of nanoseconds where the system's locks cost microseconds, and a tenth of a millisecond where the
+core has gone to sleep meanwhile: it lets threads share the units of a small batch, which meet once a step, and start
+together. A thread that waits long gives its core away.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import platform
 import threading
 import time
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -23,9 +25,19 @@ ABANDONED = 1 << 62
 """A counter that lets every member pass: set where a member could not be started."""
 
 
+PLACE = 16
+"""Of the count in its array: alone in its cache lines."""
+INTEGER = ir.IntType(64)
+
+
 def new_counter() -> np.ndarray:
-    """Return a counter for one call, alone in its cache lines."""
-    return np.zeros(32, np.int64)
+    """Return a counter at 0."""
+    return np.zeros(2 * PLACE, np.int64)
+
+
+def count_of(counter: np.ndarray) -> int:
+    """Return what a counter has reached."""
+    return int(counter[PLACE])
 
 
 _lock = threading.Lock()
@@ -33,8 +45,8 @@ _lock = threading.Lock()
 
 def _meet(counter, total):
     with _lock:
-        counter[16] += 1
-    while counter[16] < total:
+        counter[PLACE] += 1
+    while counter[PLACE] < total:
         time.sleep(0)
 
 
@@ -46,39 +58,71 @@ def meet(typing_context, counter, total):
     """
 
     def codegen(context, builder, sig, arguments):
-        integer = arguments[1].type
-        place = address(context, builder, counter, arguments[0], ir.Constant(integer, 16))
-        builder.atomic_rmw("add", place, ir.Constant(integer, 1), "acq_rel")
-        entry = builder.block
-        look, wait, give_way, again, done = (
-            builder.append_basic_block(name) for name in ("look", "wait", "give_way", "again", "met")
-        )
-        builder.branch(look)
-
-        builder.position_at_end(look)
-        spins = builder.phi(integer)
-        seen = builder.load_atomic(place, "acquire", 8)
-        builder.cbranch(builder.icmp_signed(">=", seen, arguments[1]), done, wait)
-
-        builder.position_at_end(wait)
-        following = builder.add(spins, ir.Constant(integer, 1))
-        _pause(builder)
-        impatient = builder.icmp_signed(">=", following, ir.Constant(integer, SPINS))
-        builder.cbranch(impatient, give_way, again)
-
-        builder.position_at_end(give_way)
-        _yield_core(builder)
-        builder.branch(again)
-
-        builder.position_at_end(again)
-        builder.branch(look)
-        spins.add_incoming(ir.Constant(integer, 0), entry)
-        spins.add_incoming(following, again)
-
-        builder.position_at_end(done)
+        place = _place(context, builder, counter, arguments[0])
+        builder.atomic_rmw("add", place, ir.Constant(INTEGER, 1), "acq_rel")
+        _spin(builder, place, arguments[1], ir.Constant(INTEGER, (1 << 63) - 1))
         return context.get_dummy_value()
 
     return types.void(counter, types.int64), codegen
+
+
+def _await_count(counter, total, most):
+    for _ in range(most >> 8):  # a look takes Python that much longer
+        if counter[PLACE] >= total:
+            return True
+        time.sleep(0)
+    return False
+
+
+@primitive(_await_count)
+def await_count(typing_context, counter, total, most):
+    """Wait until the counter has reached `total`, for `most` looks; return whether it has."""
+
+    def codegen(context, builder, sig, arguments):
+        return _spin(builder, _place(context, builder, counter, arguments[0]), *arguments[1:])
+
+    return types.boolean(counter, types.int64, types.int64), codegen
+
+
+def watch(counter, total, most):
+    """As await_count, for Python to call: it holds no other thread up meanwhile."""
+    return await_count(counter, total, most)
+
+
+def _place(context: Any, builder: ir.IRBuilder, kind: types.Type, counter: ir.Value) -> ir.Value:
+    return address(context, builder, kind, counter, ir.Constant(INTEGER, PLACE))
+
+
+def _spin(builder: ir.IRBuilder, place: ir.Value, total: ir.Value, most: ir.Value) -> ir.Value:
+    """Look at a counter until it has reached `total`, at most so many times; return whether it has."""
+    entry = builder.block
+    look, wait, give_way, again, done = (
+        builder.append_basic_block(name) for name in ("look", "wait", "give_way", "again", "met")
+    )
+    builder.branch(look)
+
+    builder.position_at_end(look)
+    spins = builder.phi(INTEGER)
+    reached = builder.icmp_signed(">=", builder.load_atomic(place, "acquire", 8), total)
+    builder.cbranch(builder.or_(reached, builder.icmp_signed(">=", spins, most)), done, wait)
+
+    builder.position_at_end(wait)
+    following = builder.add(spins, ir.Constant(INTEGER, 1))
+    _pause(builder)
+    impatient = builder.icmp_signed(">=", following, ir.Constant(INTEGER, SPINS))
+    builder.cbranch(impatient, give_way, again)
+
+    builder.position_at_end(give_way)
+    _yield_core(builder)
+    builder.branch(again)
+
+    builder.position_at_end(again)
+    builder.branch(look)
+    spins.add_incoming(ir.Constant(INTEGER, 0), entry)
+    spins.add_incoming(following, again)
+
+    builder.position_at_end(done)
+    return reached
 
 
 def _pause(builder: ir.IRBuilder) -> None:

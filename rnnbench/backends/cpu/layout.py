@@ -9,8 +9,8 @@ Units come in blocks of as many lanes as a vector has, padded with zero weights 
     d_z      [step][row][P][Hp]        a gate's units side by side: d_z W^T is then one product over G*Hp columns
 
 with Hp = Q*U padded units, P pre-activations, S states, V saved values. The first G pre-activations come from
-the input's product, the last G from the recurrent one, whose late gates are last of all. Rows of scratch arrays are
-an odd number of cache lines apart, so that a column of them does not fall on a few sets of the cache.
+the input's product, the last G from the recurrent one, whose late gates are last of all. Rows of z and d_z
+are an odd number of cache lines apart, so that a column of them does not fall on a few sets of the cache.
 """
 
 from __future__ import annotations

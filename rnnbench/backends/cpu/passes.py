@@ -16,10 +16,11 @@ from rnnbench.backends.cpu.arrays import aligned, cut, flat, scratch
 from rnnbench.backends.cpu.backward import TeamRows
 from rnnbench.backends.cpu.barrier import ABANDONED, new_counter
 from rnnbench.backends.cpu.forward import Part, Sizes, Span
+from rnnbench.backends.cpu.gang import run_together
 from rnnbench.backends.cpu.kernels import kernels
 from rnnbench.backends.cpu.layout import Layout
 from rnnbench.backends.cpu.target import target
-from rnnbench.backends.cpu.teams import Team, run_together, teams
+from rnnbench.backends.cpu.teams import Team, teams
 from rnnbench.backends.memory import check_memory
 from rnnbench.cells.base import Cell
 

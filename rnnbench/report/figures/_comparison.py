@@ -27,7 +27,7 @@ _ABSENT = ("direction", "dtype", "grid", "cell")
 _NEEDED = {"implementation", "length", "batch", "hidden", "ratio", "ratio_low", "ratio_high"}
 _MEASURED = (
     "ratio", "ratio_low", "ratio_high", "median_time", "peer_median_time", "fraction_of_floor",
-    "peer_fraction_of_floor", "gemm_rate", "floor_bound",
+    "peer_fraction_of_floor", "gemm_rate",
 )  # fmt: skip
 BOUNDS = ("arithmetic", "weights", "memory")
 """What the value of floor_bound stands for: which of the machine's rates sets the floor."""
@@ -36,13 +36,13 @@ BOUNDS = ("arithmetic", "weights", "memory")
 def pairs(rows: Rows) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return one row a pair, the median over its seeds, and the parameters that had to be held.
 
-    Only trials that finished count. The columns are SETTING, `implementation` and what was measured,
-     NaN where a quantity is missing; no rows at all where there are no ratios.
+    Only trials that finished count. The columns are SETTING, `implementation`, `bounds` (those of BOUNDS that any seed
+    found) and what was measured, NaN where a quantity is missing; no rows at all where there are no ratios.
     """
     wide = rows.wide()
     wide = wide[wide["status"] == "ok"]
     if _NEEDED - set(wide):
-        return pd.DataFrame(columns=[*SETTING, "implementation", *_MEASURED]), {}
+        return pd.DataFrame(columns=[*SETTING, "implementation", *_MEASURED, "bounds"]), {}
     frame = wide[np.isfinite(wide["ratio"]) & (wide["ratio"] > 0)]
     frame, held = hold(frame, rows.varying(frame, besides=(*SETTING, "implementation", "pairs")))
     for name in _ABSENT:
@@ -50,10 +50,17 @@ def pairs(rows: Rows) -> tuple[pd.DataFrame, dict[str, Any]]:
     frame = frame.assign(threads=frame["threads"].astype(float) if "threads" in frame else np.nan)
     given = frame["features"] if "features" in frame else frame["hidden"]
     frame = frame.assign(features=given.fillna(frame["hidden"]).astype(float))
-    frame = frame.assign(**{name: np.nan for name in _MEASURED if name not in frame})
+    frame = frame.assign(**{name: np.nan for name in (*_MEASURED, "floor_bound") if name not in frame})
     keys = [*SETTING, "implementation"]
-    median = frame.groupby(keys, dropna=False, as_index=False)[list(_MEASURED)].median()
-    return median, held
+    by_pair = frame.groupby(keys, dropna=False)
+    bounds = [tuple(BOUNDS[int(code)] for code in part["floor_bound"].dropna().unique()) for _, part in by_pair]
+    return by_pair[list(_MEASURED)].median().reset_index().assign(bounds=pd.Series(bounds, dtype=object)), held
+
+
+def bounds_of(frame: pd.DataFrame) -> list[str]:
+    """Return what any of the pairs is bound by, in the order of BOUNDS."""
+    found = set().union(*frame["bounds"])
+    return [name for name in BOUNDS if name in found]
 
 
 def fastest(frame: pd.DataFrame) -> pd.DataFrame:

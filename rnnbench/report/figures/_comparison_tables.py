@@ -11,7 +11,7 @@ import pandas as pd
 from rnnbench import cells
 from rnnbench.report import wording
 from rnnbench.report.figures import _comparison
-from rnnbench.report.figures._comparison import BOUNDS, Sheet, fastest, geometric_mean, lowest, verdicts
+from rnnbench.report.figures._comparison import Sheet, fastest, geometric_mean, lowest, verdicts
 from rnnbench.report.rows import Rows, groups
 from rnnbench.report.tables import Column, Table
 
@@ -92,7 +92,6 @@ def _every_pair(rows: Rows, sheet: Sheet) -> Table:
     for values, part in groups(sheet.pairs, (*_BY, *sizes)):
         best, ours = lowest(part), part.median(numeric_only=True)
         times = part.set_index("implementation")["peer_median_time"]
-        bounds = [BOUNDS[code] for code in sorted(set(part["floor_bound"].dropna().astype(int)))]
         shape = [values[name] for name in _comparison.SHAPE if with_features or name != "features"]
         body.append(
             [
@@ -103,7 +102,7 @@ def _every_pair(rows: Rows, sheet: Sheet) -> Table:
                 wording.plain_ratio(best["ratio"]),
                 _comparison.interval(best),
                 wording.significant(100 * ours["fraction_of_floor"], 2),
-                wording.listing(bounds, "or"),
+                wording.listing(_comparison.bounds_of(part), "or"),
                 wording.significant(_operations(values) / ours["median_time"] / 1e9),
                 wording.significant(ours["gemm_rate"]),
             ]
@@ -157,6 +156,8 @@ def _checks(rows: Rows, sheet: Sheet) -> str:
         )
     if "discarded_samples" in trials:
         text += f" Samples discarded because Numba compiled: {trials['discarded_samples'].sum():.0f}."
+    if "unsettled_samples" in trials and trials["unsettled_samples"].any():
+        text += f" Samples whose threads did not come to rest after them: {trials['unsettled_samples'].sum():.0f}."
     return text
 
 

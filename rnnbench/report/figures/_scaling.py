@@ -79,8 +79,9 @@ class ScalingPlot(Plot):
 def widest(frame: pd.DataFrame, names: Sequence[str], axis: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Keep the setting of the named parameters at which the axis takes most values, and say which it is.
 
-    Of equals it is the one that most trials have, then the largest.
+    Of equals it is the one that most trials have, then the one of the largest layer.
     """
+    names = sorted(names, key=lambda name: name != "hidden")
     found = list(groups(frame, names))
     if len(found) < 2:
         return frame, {}

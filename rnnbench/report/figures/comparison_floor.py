@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from rnnbench.report import style, wording
 from rnnbench.report.figures import _comparison
-from rnnbench.report.figures._comparison import BOUNDS, SETTING, Sheet, lowest
+from rnnbench.report.figures._comparison import BOUNDS, SETTING, Sheet, bounds_of, lowest
 from rnnbench.report.figures._comparison_dots import Dots, legend, of_panel, panels
 from rnnbench.report.figures.base import Drawing, Plot
 from rnnbench.report.rows import Rows
@@ -48,10 +48,7 @@ def _ours(sheet: Sheet) -> pd.DataFrame:
     known = sheet.pairs[np.isfinite(sheet.pairs["fraction_of_floor"])]
     by_setting = known.groupby([*SETTING, "shape", "column", "line"], dropna=False)
     ours = by_setting["fraction_of_floor"].median().rename("value").reset_index()
-    names = by_setting["floor_bound"].agg(
-        lambda bounds: [BOUNDS[code] for code in sorted(set(bounds.dropna().astype(int)))]
-    )
-    return ours.assign(bounds=list(names))
+    return ours.assign(bounds=[bounds_of(pairs) for _, pairs in by_setting])
 
 
 def _paint(sheet: Sheet) -> Figure:

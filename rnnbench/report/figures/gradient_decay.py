@@ -15,18 +15,20 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from rnnbench.report import ranking, style, wording
+from rnnbench.report.figures._panels import (
+    DECADES_PER_NAT,
+    FLOAT32_SMALLEST_NORMAL,
+    LOWEST_DECADE,
+    float32_line,
+    limits_in_decades,
+)
 from rnnbench.report.figures.base import Drawing, Plot
 from rnnbench.report.rows import Rows, groups, hold, seed_count
 
-NAT_IN_DECADES = 1 / np.log(10)
-FLOAT32_SMALLEST_NORMAL = float(np.log10(np.finfo(np.float32).smallest_normal))
-LOWEST_DECADE = -45.0
-"""Below float32's smallest normal number (10⁻³⁸) float32 loses a gradient: no need to draw it."""
-
-CONDITIONS = ("initialization", "gain", "gate_bias")
+CONDITIONS = ("initialization", "gain", "gate_bias", "chrono", "training_steps")
 _THEORY = (
     (("rnn",), "the upper bound (γ σ_max(W_hh))ᵏ"),
-    (("lstm", "gru"), "the path through the gate that keeps the state alone, σ(gate bias)ᵏ"),
+    (("lstm", "gru"), "the path through the gate that keeps the state alone, σ(its bias)ᵏ"),
 )
 
 
@@ -95,14 +97,14 @@ def _curves(rows: Rows, norms: pd.DataFrame) -> list[Curve]:
 def _by_lag(frame: pd.DataFrame) -> pd.Series:
     """Median over seeds at each lag, in decades."""
     finite = frame[np.isfinite(frame["value"])]
-    return finite.groupby("index")["value"].median() * NAT_IN_DECADES
+    return finite.groupby("index")["value"].median() * DECADES_PER_NAT
 
 
 def _paint(curves: list[Curve]) -> Figure:
     cells = list(dict.fromkeys(curve.cell for curve in curves))
     marks = style.marks(cells)
     figure, grid = style.panels(len(cells), sharex=True, sharey=True)
-    low, high = _range(curves)
+    low, high = limits_in_decades([curve.median for curve in curves] + [curve.upper for curve in curves])
     for axes, cell in zip(grid[:, 0], cells, strict=True):
         own = [curve for curve in curves if curve.cell == cell]
         axes.set_ylim(low, high)
@@ -114,9 +116,7 @@ def _paint(curves: list[Curve]) -> Figure:
         shades = style.shades(marks[cell].color, len(own))
         ends = zip(own, shades, strict=True)
         style.label_ends(axes, [(c.median.iloc[-1], wording.wrapped(c.label), color) for c, color in ends if c.label])
-        if low < FLOAT32_SMALLEST_NORMAL:
-            axes.axhline(FLOAT32_SMALLEST_NORMAL, color=style.MUTED, linewidth=0.7, linestyle=":")
-            style.label_line(axes, FLOAT32_SMALLEST_NORMAL, "smallest normal float32")
+        float32_line(axes, FLOAT32_SMALLEST_NORMAL, "smallest normal float32")
     style.names_of_axes(grid, "lag (steps back from the loss)", "gradient norm (ratio)")
     _legend(figure, curves)
     return figure
@@ -128,18 +128,10 @@ def _paint_curve(axes: Axes, curve: Curve, color: str) -> None:
         band = curve.lower.index.intersection(curve.upper.index)
         axes.fill_between(band, curve.lower[band], curve.upper[band], color=color, alpha=0.18, linewidth=0)
     for _, seed in curve.norms.groupby("key"):
-        axes.plot(seed["index"], seed["value"] * NAT_IN_DECADES, color=color, linewidth=0.5, alpha=0.5)
+        axes.plot(seed["index"], seed["value"] * DECADES_PER_NAT, color=color, linewidth=0.5, alpha=0.5)
     axes.plot(median.index, median, color=color)
     if len(curve.theory):
         axes.plot(curve.theory.index, curve.theory, **{**style.REFERENCE, "color": color})
-
-
-def _range(curves: list[Curve]) -> tuple[float, float]:
-    """Return limits in decades that show every measured curve, down to where float32 ends."""
-    values = pd.concat([curve.median for curve in curves] + [curve.upper for curve in curves])
-    low, high = max(float(values.min()), LOWEST_DECADE), max(float(values.max()), 0.0)
-    margin = 0.04 * (high - low) + 0.1
-    return low - margin, high + margin
 
 
 def _legend(figure: Figure, curves: list[Curve]) -> None:
@@ -173,7 +165,7 @@ def _finding(curves: list[Curve], data: str, seeds: int) -> str:
 
 def _ends(curve: Curve, lag: int) -> np.ndarray:
     """Return the finite log-norms of the seeds at a lag, in decades."""
-    values = curve.norms.loc[curve.norms["index"] == lag, "value"].to_numpy(dtype=float) * NAT_IN_DECADES
+    values = curve.norms.loc[curve.norms["index"] == lag, "value"].to_numpy(dtype=float) * DECADES_PER_NAT
     return values[np.isfinite(values)]
 
 

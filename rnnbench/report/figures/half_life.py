@@ -15,10 +15,14 @@ from matplotlib.lines import Line2D
 
 from rnnbench.report import ranking, style, wording
 from rnnbench.report.figures.base import Drawing, Plot
+from rnnbench.report.figures.gradient_decay import CONDITIONS
 from rnnbench.report.rows import Rows, groups, hold, seed_count
 from rnnbench.report.tables import Column, Table, setting_cells, setting_columns
 
-CONDITIONS = ("initialization", "gain", "gate_bias")
+FIRST_FITTED_LAG = 20
+"""The theory's line is fitted from the same lag as the measured one."""
+SMALLEST_SLOPE = 1e-9
+"""Nats a step: a bound of 1 has no half-life, whatever its rounding."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +124,17 @@ def _lines(rows: Rows, half_lives: pd.DataFrame) -> list[Line]:
     for values, of_cell in groups(half_lives, ["cell"]):
         names = [name for name in rows.varying(of_cell) if name in CONDITIONS]
         for setting, part in groups(of_cell, names):
-            line = theory[theory["key"].isin(part["key"]) & (theory["index"] > 0)]
-            slope = float((line["value"] / line["index"].astype(float)).median()) if len(line) else np.nan
-            half_life = -np.log(2) / slope if slope < 0 else np.nan
+            line = theory[theory["key"].isin(part["key"]) & (theory["index"] >= FIRST_FITTED_LAG)]
+            slope = _slope(line) if line["index"].nunique() > 1 else np.nan
+            half_life = -np.log(2) / slope if slope < -SMALLEST_SLOPE else np.nan
             label, cell = wording.setting(setting), str(values.get("cell", ""))
             lines.append(Line(cell, label, part["value"].to_numpy(dtype=float), half_life))
     return lines
+
+
+def _slope(line: pd.DataFrame) -> float:
+    """Return the slope of the least-squares line through the rows of all seeds, in nats a step."""
+    return float(np.polyfit(line["index"].astype(float), line["value"].astype(float), 1)[0])
 
 
 def _paint(lines: list[Line]) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -20,10 +21,12 @@ LINEAR_WITHIN = 5.0
 """Per cent of the time per step within which time counts as proportional to the length."""
 FEWEST_LENGTHS = 3
 """Of two lengths no curve can be told from a line."""
+CURVE = ("threads", "direction", "cell")
+"""What each curve is of."""
 
 
 class ThroughputLinearity(Plot):
-    """Time per step at each length, as a difference in per cent from that at the shortest."""
+    """Time per step at each length, as a difference in per cent from that at the shortest; a row a thread count."""
 
     name = "throughput_linearity"
     title = "Time per step against sequence length"
@@ -37,9 +40,11 @@ class ThroughputLinearity(Plot):
             return []
         drawings = []
         for where, part in groups(frame, ["dtype"]):
-            shown, held = widest(part, rows.varying(part, besides=("cell", "direction", "dtype", "length")), "length")
-            if shown["length"].nunique() >= FEWEST_LENGTHS:
-                drawings.append(self._drawing(where, _deviations(rows, shown), held))
+            names = rows.varying(part, besides=("cell", "direction", "dtype", "length", "threads"))
+            shown, held = widest(part, names, "length")
+            curves = [own for _, own in groups(shown, CURVE) if own["length"].nunique() >= FEWEST_LENGTHS]
+            if curves:
+                drawings.append(self._drawing(where, pd.concat(_deviations(rows, own) for own in curves), held))
         return drawings
 
     def _drawing(self, where: Mapping[str, Any], steps: pd.DataFrame, held: Mapping[str, Any]) -> Drawing:
@@ -58,20 +63,25 @@ class ThroughputLinearity(Plot):
         )
 
 
-def _deviations(rows: Rows, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials with `step_time` in seconds and `deviation` from that at the shortest length, in per cent."""
-    quartiles = rows.quantity("time").groupby("key")["value"].quantile(np.array([0.25, 0.75])).unstack()
-    shortest, parts = frame["length"].min(), []
-    for _, own in groups(frame, ["direction", "cell"]):
-        own = own.assign(step_time=own["median_time"] / own["length"].astype(float))
-        start = float(own.loc[own["length"] == shortest, "step_time"].median())
-        own = own.assign(deviation=100 * (own["step_time"] / start - 1))
-        if len(quartiles):
-            for end, part in (("lower", 0.25), ("upper", 0.75)):
-                step_time = own["key"].map(quartiles[part]) / own["length"].astype(float)
-                own[f"deviation_{end}"] = 100 * (step_time / start - 1)
-        parts.append(own)
-    return pd.concat(parts)
+def _deviations(rows: Rows, own: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials of a curve with `step_time` in seconds and its `deviation` from the shortest's in per cent."""
+    times = rows.quantity("time")
+    by_trial = times[times["key"].isin(own["key"])].groupby("key")["value"]
+    lengths = own["length"].astype(float)
+    own = own.assign(step_time=own["median_time"] / lengths)
+    start = float(own.loc[lengths == lengths.min(), "step_time"].median())
+    own = own.assign(deviation=100 * (own["step_time"] / start - 1))
+    if by_trial.ngroups:
+        for end, part in (("lower", 0.25), ("upper", 0.75)):
+            step_time = own["key"].map(by_trial.quantile(part)) / lengths
+            own[f"deviation_{end}"] = 100 * (step_time / start - 1)
+    return own
+
+
+def _on(values: Mapping[str, Any], steps: pd.DataFrame) -> str:
+    """Return "2 threads" where there are curves on more than one number of threads, else ""."""
+    several = "threads" in steps and steps["threads"].nunique() > 1
+    return wording.count(int(values["threads"]), "thread") if several else ""
 
 
 def _shortest(steps: pd.DataFrame) -> str:
@@ -79,24 +89,27 @@ def _shortest(steps: pd.DataFrame) -> str:
 
 
 def _paint(steps: pd.DataFrame) -> Figure:
-    directions = list(groups(steps, ["direction"]))
+    threads, directions = (list(groups(steps, [name])) for name in ("threads", "direction"))
     cells = [str(values.get("cell", "")) for values, _ in groups(steps, ["cell"])]
     marks = style.marks(cells)
-    figure, grid = style.panels(1, len(directions), height=2.4, sharex=True, sharey=True)
-    for axes, (values, part) in zip(grid[0], directions, strict=True):
-        axes.set_title(wording.setting(values))
+    figure, grid = style.panels(len(threads), len(directions), height=2.4, sharex=True, sharey=True)
+    for axes, ((_, part), (direction, _)) in zip(grid.flat, itertools.product(threads, directions), strict=True):
+        axes.set_title(wording.setting(direction))
         axes.set_xscale("log", base=2)
         axes.axhspan(-LINEAR_WITHIN, LINEAR_WITHIN, color=style.GRID, alpha=0.6, linewidth=0, zorder=0)
         axes.axhline(0.0, **style.REFERENCE)
-        for of_cell, own in groups(part, ["cell"]):
+        shown = part[(part[list(direction)] == pd.Series(direction, dtype=object)).all(axis=1)]
+        for of_cell, own in groups(shown, ["cell"]):
             paint_cell(axes, own, "length", "deviation", marks[str(of_cell.get("cell", ""))])
         label_sizes(axes, steps["length"])
         axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.3g}".replace("-", "−") if value else "0")
-        axes.set_xlabel("sequence length (steps)")
     low, high = grid[0, 0].get_ylim()
     grid[0, 0].set_ylim(min(low, -2 * LINEAR_WITHIN), max(high, 2 * LINEAR_WITHIN))
-    grid[0, 0].set_ylabel("change in time per step (%)")
+    for axes in grid[-1]:
+        axes.set_xlabel("sequence length (steps)")
+    for axes, (used, _) in zip(grid[:, 0], threads, strict=True):
+        axes.set_ylabel("\n".join(filter(None, [_on(used, steps), "change in time per step (%)"])))
     style.cell_legend(figure, marks, cells)
     return figure
 
@@ -106,11 +119,16 @@ def _finding(steps: pd.DataFrame) -> str:
     if known.empty:
         return ""
     worst = known.loc[known["deviation"].abs().idxmax()]
-    curves = [part["deviation"].abs().max() for _, part in groups(known, ["direction", "cell"])]
-    linear = sum(largest <= LINEAR_WITHIN for largest in curves)
-    where = wording.setting({name: worst[name] for name in ("cell", "direction", "length") if name in worst})
+    told = []
+    for used, part in groups(known, ["threads"]):
+        largest = [own["deviation"].abs().max() for _, own in groups(part, CURVE)]
+        linear = sum(each <= LINEAR_WITHIN for each in largest)
+        on = f" on {_on(used, known)}" if _on(used, known) else ""
+        told.append(f"{linear} of {wording.count(len(largest), 'curve')}{on}")
+    varying = ("cell", "direction", *(["threads"] if len(told) > 1 else []), "length")
+    where = wording.setting({name: worst[name] for name in varying if name in worst})
     amount = f"{worst['deviation']:+.2g} %".replace("-", "−")
     text = f"From {_shortest(known)} to {wording.value_text(known['length'].max())} steps, time is proportional to the "
-    text += f"length to within {LINEAR_WITHIN:.0f} % in {linear} of {wording.count(len(curves), 'curve')}"
+    text += f"length to within {LINEAR_WITHIN:.0f} % in {wording.listing(told)}"
     text += f"; the largest difference from the time per step at {_shortest(known)} steps is {amount} ({where}"
     return f"{text}, {wording.significant(1e6 * worst['step_time'])} µs a step)."
