@@ -108,10 +108,11 @@ class Cuda(Backend):
         return run.gradients(arrays, run.backward(arrays, input_gradient))
 
     def synchronize(self) -> None:
-        """Wait until everything asked for is computed."""
+        """Wait until everything asked for is computed, which is nothing where there is no GPU."""
         from rnnbench.backends.cuda import toolkit
 
-        toolkit.device().synchronize()
+        if not toolkit.missing():
+            toolkit.device().synchronize()
 
     def device_seconds(
         self, cell: Cell, shape: tuple[int, int, int, int], dtype: np.dtype, backward: bool, repeats: int

@@ -21,6 +21,9 @@ WARP = 32
 QUAD_BYTES = 16
 BANK_BYTES = 128
 """Of shared memory that all banks together hand out in a cycle."""
+REGISTER_BYTES = 4
+FORWARD_ADDRESSES, BACKWARD_ADDRESSES = 19, 11
+"""Registers of each element: its place, and where it reads and writes; what the compiler was seen to take."""
 
 
 def rounded(number: int, multiple: int) -> int:
@@ -147,6 +150,14 @@ class Forward(Arrangement):
         """Sums a thread has at once."""
         return max(self.sums(self.early), self.sums(self.late))
 
+    @property
+    def registers(self) -> int:
+        """Registers that a thread has in use at its fullest: sums, a quad of each row and of W_hh, its elements."""
+        shared = self.most_sums + (self.tile_rows + 1) * self.quad
+        own = len(self.cell.preactivations) + len(self.cell.states) + len(self.cell.saved)
+        numbers = shared + self.elements * own
+        return numbers * self.dtype.itemsize // REGISTER_BYTES + self.elements * FORWARD_ADDRESSES
+
     @cached_property
     def offsets(self) -> dict[str, int]:
         """Where things lie in shared memory, in numbers: weights, sums of all warps, h and the operand if alone."""
@@ -187,6 +198,14 @@ class Backward(Arrangement):
     def parts(self) -> int:
         """Threads that add up the sources of one unit and row."""
         return max(1, min(self.threads // (self.units * self.rows), self.sources))
+
+    @property
+    def registers(self) -> int:
+        """Registers that a thread has in use at its fullest: sums, d_z of all rows, a quad of W_hh, its elements."""
+        shared = (self.tile_rows + 1) * self.quad + rounded(self.tile_rows, self.quad)
+        own = 2 + len(self.cell.preactivations) + 4 * len(self.cell.states) + len(self.cell.saved)
+        numbers = shared + self.elements * own
+        return numbers * self.dtype.itemsize // REGISTER_BYTES + self.elements * BACKWARD_ADDRESSES
 
     @property
     def items(self) -> int:

@@ -83,7 +83,7 @@ def parts_product(tools: Any, plan: Backward, first_gate: int, gates: int) -> An
 
 def parts_sum(tools: Any, plan: Backward) -> Any:
     """Return a device function (shared, parts, start, sums, thread, block): sums of all sources for the elements."""
-    cuda, zero = tools.cuda, plan.dtype.type(0)
+    cuda, index, zero = tools.cuda, tools.index, plan.dtype.type(0)
     count, units, threads, hidden = plan.elements, plan.units, plan.threads, plan.hidden
     elements, at_once, sources = plan.units * plan.rows, plan.parts, plan.sources
     row_size, source_size, scratch = plan.padded, plan.tiled_rows * plan.padded, plan.offsets["parts"]
@@ -92,7 +92,7 @@ def parts_sum(tools: Any, plan: Backward) -> Any:
         total = zero
         source = first
         while source < sources:
-            total += parts[at + source * source_size]
+            total += parts[index(at + source * source_size)]
             source += step
         return total
 
@@ -103,19 +103,19 @@ def parts_sum(tools: Any, plan: Backward) -> Any:
         element, share = thread % elements, thread // elements
         unit, row = block * units + element % units, element // units
         if share < at_once and unit < hidden:
-            shared[scratch + thread] = add(parts, start + row * row_size + unit, share, at_once)
+            shared[index(scratch + thread)] = add(parts, start + row * row_size + unit, share, at_once)
         cuda.syncthreads()
         sums[0] = zero
         if thread < elements and unit < hidden:
             for s in range(at_once):
-                sums[0] += shared[scratch + s * elements + thread]
+                sums[0] += shared[index(scratch + s * elements + thread)]
 
     def each(shared, parts, start, sums, thread, block):
         for e in range(count):
-            index = thread + e * threads
-            unit, row = block * units + index % units, index // units
+            element = thread + e * threads
+            unit, row = block * units + element % units, element // units
             sums[e] = zero
-            if index < elements and unit < hidden:
+            if element < elements and unit < hidden:
                 sums[e] = add(parts, start + row * row_size + unit, 0, 1)
 
     return tools.inline(together if at_once > 1 else each)
@@ -135,7 +135,7 @@ def backward_kernel(tools: Any, plan: Backward, elements: Elements) -> Any:
     first_recurrent, first_late, kept_size = len(cell.separate), len(cell.separate) + early, max(saves, 1)
     place_size, z_size, state_size, kept_sizes = count * PLACE, count * z_count, count * states, count * kept_size
     find, sum_up = places(tools, plan), parts_sum(tools, plan)
-    copy_quad, arrive, wait = tools.copy_quad, tools.arrive, tools.wait
+    copy_quad, arrive, wait, index = tools.copy_quad, tools.arrive, tools.wait, tools.index
     early_parts = parts_product(tools, plan, 0, early)
     late_parts: Any = parts_product(tools, plan, early, late) if late else None
 
@@ -146,25 +146,25 @@ def backward_kernel(tools: Any, plan: Backward, elements: Elements) -> Any:
             at += threads * quad
         at = thread
         while at < d_z_size:
-            shared[d_z_at + at] = zero
+            shared[index(d_z_at + at)] = zero
             at += threads
 
     def fetch(d_h, h, memory, saved, d_out, previous, kept, e, first, step, row, unit, batch):
         """Read what a step needs: the states before it, what the cell saved, and the gradient from outside."""
-        d_out[e] = d_h[((first + step) * batch + row) * hidden + unit]
-        previous[e * states] = h[((first + step) * batch + row) * padded + unit]
+        d_out[e] = d_h[index(((first + step) * batch + row) * hidden + unit)]
+        previous[e * states] = h[index(((first + step) * batch + row) * padded + unit)]
         for s in range(1, states):
-            previous[e * states + s] = memory[((step * (states - 1) + s - 1) * batch + row) * hidden + unit]
+            previous[e * states + s] = memory[index(((step * (states - 1) + s - 1) * batch + row) * hidden + unit)]
         for v in range(saves):
-            kept[e * kept_size + v] = saved[((step * batch + row) * saves + v) * hidden + unit]
+            kept[e * kept_size + v] = saved[index(((step * batch + row) * saves + v) * hidden + unit)]
 
     def fetch_last(d_state, h, memory, delta, state, e, first, steps, row, unit, batch):
         """Read the states after the last step, and the gradient by them."""
-        state[e * states] = h[((first + steps) * batch + row) * padded + unit]
+        state[e * states] = h[index(((first + steps) * batch + row) * padded + unit)]
         for s in range(1, states):
-            state[e * states + s] = memory[((steps * (states - 1) + s - 1) * batch + row) * hidden + unit]
+            state[e * states + s] = memory[index(((steps * (states - 1) + s - 1) * batch + row) * hidden + unit)]
         for s in range(states):
-            delta[e * states + s] = d_state[(s * batch + row) * hidden + unit]
+            delta[e * states + s] = d_state[index((s * batch + row) * hidden + unit)]
 
     def differentiate(delta, d_out, state, previous, kept, d_z, d_previous, e, running):
         """Run the cell's function; a sequence that has ended hands its gradient on as it is."""
@@ -178,22 +178,22 @@ def backward_kernel(tools: Any, plan: Backward, elements: Elements) -> Any:
 
     def keep_sequence(sequence, delta, e, now, row, unit, batch):
         for s in range(states):
-            sequence[((now * states + s) * batch + row) * hidden + unit] = delta[e * states + s]
+            sequence[index(((now * states + s) * batch + row) * hidden + unit)] = delta[e * states + s]
 
     def share_gates(shared, d_z, e, first_z, first_gate, number_of_gates, local_row, unit_in_block):
         for g in range(number_of_gates):
             column = (first_gate + g) * units + unit_in_block
-            shared[d_z_at + column * d_z_rows + local_row] = d_z[e * z_count + first_z + g]
+            shared[index(d_z_at + column * d_z_rows + local_row)] = d_z[e * z_count + first_z + g]
 
     def through_operand(operands, sums, previous, kept, d_z, d_previous, e, running, now, row, unit, batch):
         value = zero
         if running:
             value = operand_element(sums[e], previous, e * states, kept, e * kept_size, d_z, e * z_count, d_previous)
-        operands[(now * batch + row) * hidden + unit] = value
+        operands[index((now * batch + row) * hidden + unit)] = value
 
     def keep(d_z_all, d_z, e, now, row, unit, batch):
         for p in range(z_count):
-            d_z_all[((now * batch + row) * z_count + p) * hidden + unit] = d_z[e * z_count + p]
+            d_z_all[index(((now * batch + row) * z_count + p) * hidden + unit)] = d_z[e * z_count + p]
 
     def move_back(state, previous, e):
         for s in range(states):
@@ -305,6 +305,6 @@ def backward_kernel(tools: Any, plan: Backward, elements: Elements) -> Any:
             if place[e * PLACE + STEPS]:
                 row, unit = first_row + place[e * PLACE + LOCAL_ROW], first_unit + place[e * PLACE + UNIT]
                 for s in range(states):
-                    d_state[(s * batch + row) * hidden + unit] = delta[e * states + s]
+                    d_state[index((s * batch + row) * hidden + unit)] = delta[e * states + s]
 
     return backward

@@ -39,16 +39,17 @@ where there is no such unit or sequence."""
 def places(tools: Any, plan: Any) -> Any:
     """Return a device function (place, lengths, thread, block, first_row, batch): see PLACE; units run fastest."""
     count, units, threads, rows, hidden = plan.elements, plan.units, plan.threads, plan.rows, plan.hidden
+    index = tools.index
 
     def find(place, lengths, thread, block, first_row, batch):
         for e in range(count):
-            index = thread + e * threads
-            unit, row = index % units, index // units
+            element = thread + e * threads
+            unit, row = element % units, element // units
             place[e * PLACE + UNIT] = unit
             place[e * PLACE + LOCAL_ROW] = row
             place[e * PLACE + STEPS] = 0
             if row < rows and first_row + row < batch and block * units + unit < hidden:
-                place[e * PLACE + STEPS] = lengths[first_row + row]
+                place[e * PLACE + STEPS] = lengths[index(first_row + row)]
 
     return tools.inline(find)
 
@@ -67,7 +68,7 @@ def forward_kernel(tools: Any, plan: Forward, elements: Elements) -> Any:
     place_size, z_size, state_size = count * PLACE, count * z_count, count * states
     kept_sizes = count * kept_size
     find = places(tools, plan)
-    copy_quad, arrive, wait = tools.copy_quad, tools.arrive, tools.wait
+    copy_quad, arrive, wait, index = tools.copy_quad, tools.arrive, tools.wait, tools.index
     early_product, early_sums = forward_product(tools, plan, 0, early)
     late_functions: Any = forward_product(tools, plan, early, late) if late else (None, None)
     late_product, late_sums = late_functions
@@ -82,29 +83,29 @@ def forward_kernel(tools: Any, plan: Forward, elements: Elements) -> Any:
             at = thread
             while at < tile:
                 row = min(first_row + at // padded, batch - 1)
-                shared[h_at + at] = h[(first * batch + row) * padded + at % padded]
+                shared[index(h_at + at)] = h[index((first * batch + row) * padded + at % padded)]
                 if late:
-                    shared[operand_at + at] = 0
+                    shared[index(operand_at + at)] = 0
                 at += threads
 
     def fetch_input(x_product, bias, z, e, step, row, unit, batch):
         """All of z but the recurrent parts."""
         for p in range(z_count):
-            z[e * z_count + p] = bias[p * hidden + unit]
+            z[e * z_count + p] = bias[index(p * hidden + unit)]
         for g in range(gates):
-            z[e * z_count + g] += x_product[((step * batch + row) * gates + g) * hidden + unit]
+            z[e * z_count + g] += x_product[index(((step * batch + row) * gates + g) * hidden + unit)]
 
     def fetch_states(h, memory, state, e, first, row, unit, batch):
-        state[e * states] = h[(first * batch + row) * padded + unit]
+        state[e * states] = h[index((first * batch + row) * padded + unit)]
         for s in range(1, states):
-            state[e * states + s] = memory[((s - 1) * batch + row) * hidden + unit]
+            state[e * states + s] = memory[index(((s - 1) * batch + row) * hidden + unit)]
 
     def offer_operand(shared, operand, z, state, e, local_row, row, unit):
         value = operand_element(z, e * z_count, state, e * states)
         if alone:
-            shared[operand_at + local_row * padded + unit] = value
+            shared[index(operand_at + local_row * padded + unit)] = value
         else:
-            operand[row * padded + unit] = value
+            operand[index(row * padded + unit)] = value
 
     def advance(shared, h, z, state, kept, e, running, now, local_row, row, unit, batch):
         """One step of the cell; a sequence that has ended keeps its states."""
@@ -113,15 +114,15 @@ def forward_kernel(tools: Any, plan: Forward, elements: Elements) -> Any:
         if running:
             for s in range(states):
                 state[e * states + s] = next_state[s]
-        h[((now + 1) * batch + row) * padded + unit] = state[e * states]
+        h[index(((now + 1) * batch + row) * padded + unit)] = state[e * states]
         if alone:
-            shared[h_at + local_row * padded + unit] = state[e * states]
+            shared[index(h_at + local_row * padded + unit)] = state[e * states]
 
     def keep(memory, saved, state, kept, e, step, row, unit, batch):
         for s in range(1, states):
-            memory[(((step + 1) * (states - 1) + s - 1) * batch + row) * hidden + unit] = state[e * states + s]
+            memory[index((((step + 1) * (states - 1) + s - 1) * batch + row) * hidden + unit)] = state[e * states + s]
         for v in range(saves):
-            saved[((step * batch + row) * saves + v) * hidden + unit] = kept[e * kept_size + v]
+            saved[index(((step * batch + row) * saves + v) * hidden + unit)] = kept[e * kept_size + v]
 
     begin, fetch_input, fetch_states = map(tools.inline, (begin, fetch_input, fetch_states))
     offer_operand, advance, keep = map(tools.inline, (offer_operand, advance, keep))
@@ -200,6 +201,6 @@ def forward_kernel(tools: Any, plan: Forward, elements: Elements) -> Any:
                 if place[e * PLACE + STEPS]:
                     row, unit = first_row + place[e * PLACE + LOCAL_ROW], first_unit + place[e * PLACE + UNIT]
                     for s in range(1, states):
-                        memory[((states - 1 + s - 1) * batch + row) * hidden + unit] = state[e * states + s]
+                        memory[index(((states - 1 + s - 1) * batch + row) * hidden + unit)] = state[e * states + s]
 
     return forward

@@ -59,7 +59,7 @@ ADD_THREADS = 128
 
 def multiply_kernel(tools: Any, dtype: np.dtype, tile: Tile) -> Any:
     """Return a kernel: c (rows, columns) = a b over the block's share of the depth; one c after the other a share."""
-    cuda, number, zero = tools.cuda, tools.number_type(dtype), dtype.type(0)
+    cuda, index, number, zero = tools.cuda, tools.index, tools.number_type(dtype), dtype.type(0)
     tile_rows, tile_columns, tile_depth, thread_rows, thread_columns = tile
     threads, across = tile.threads, tile.columns // tile.thread_columns
     a_row_size, b_row_size = tile_rows + 1, tile_columns + 1  # odd, so that a column of them meets no bank twice
@@ -78,8 +78,8 @@ def multiply_kernel(tools: Any, dtype: np.dtype, tile: Tile) -> Any:
                 i, k = e // tile_depth, e % tile_depth
             value = zero
             if outer + i < outer_size and inner + k < inner_size:
-                value = source[start + (outer + i) * outer_stride + (inner + k) * inner_stride]
-            shared[to + k * row_size + i] = value
+                value = source[index(start + (outer + i) * outer_stride + (inner + k) * inner_stride)]
+            shared[index(to + k * row_size + i)] = value
             e += threads
 
     fetch = tools.inline(fetch)
@@ -87,9 +87,9 @@ def multiply_kernel(tools: Any, dtype: np.dtype, tile: Tile) -> Any:
     def multiply_tile(shared, sums, row, column):
         for k in range(tile_depth):
             for i in range(thread_rows):
-                left = shared[k * a_row_size + row + i]
+                left = shared[index(k * a_row_size + row + i)]
                 for j in range(thread_columns):
-                    sums[i * thread_columns + j] += left * shared[b_at + k * b_row_size + column + j]
+                    sums[i * thread_columns + j] += left * shared[index(b_at + k * b_row_size + column + j)]
 
     multiply_tile = tools.inline(multiply_tile)
 
@@ -117,22 +117,22 @@ def multiply_kernel(tools: Any, dtype: np.dtype, tile: Tile) -> Any:
             for j in range(thread_columns):
                 if first_row + row + i < rows and first_column + column + j < columns:
                     at = start + (first_row + row + i) * c_row + first_column + column + j
-                    c[at] = sums[i * thread_columns + j]
+                    c[index(at)] = sums[i * thread_columns + j]
 
     return multiply
 
 
 def add_kernel(tools: Any, dtype: np.dtype) -> Any:
     """Return a kernel: total = the sum of `count` arrays of a size, one after the other in `parts`, in their order."""
-    cuda, zero, threads = tools.cuda, dtype.type(0), ADD_THREADS
+    cuda, index, zero, threads = tools.cuda, tools.index, dtype.type(0), ADD_THREADS
 
     def add(parts, total, size, count):
         at = cuda.blockIdx.x * threads + cuda.threadIdx.x
         if at < size:
             value = zero
             for part in range(count):
-                value += parts[part * size + at]
-            total[at] = value
+                value += parts[index(part * size + at)]
+            total[index(at)] = value
 
     return add
 

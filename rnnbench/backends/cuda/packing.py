@@ -25,7 +25,7 @@ BACKWARD_ARGUMENTS = (
 
 def forward_packing(tools: Any, dtype: np.dtype, quad: int) -> Any:
     """Return a kernel: packed[block][quad of H][gate][unit][number of the quad] from W_hh (H, G*H); 0 where none is."""
-    cuda, zero, threads = tools.cuda, dtype.type(0), THREADS
+    cuda, index, zero, threads = tools.cuda, tools.index, dtype.type(0), THREADS
 
     def pack(weights, packed, count, hidden, units, quads, columns, size):
         at = cuda.blockIdx.x * threads + cuda.threadIdx.x
@@ -36,15 +36,15 @@ def forward_packing(tools: Any, dtype: np.dtype, quad: int) -> Any:
             gate, unit = column // units, block * units + column % units
             value = zero
             if gate < count and unit < hidden and k < hidden:
-                value = weights[(k * count + gate) * hidden + unit]
-            packed[at] = value
+                value = weights[index((k * count + gate) * hidden + unit)]
+            packed[index(at)] = value
 
     return pack
 
 
 def backward_packing(tools: Any, dtype: np.dtype) -> Any:
     """Return a kernel: packed[block][gate][unit][Hp] from W_hh (H, G*H); 0 where none is."""
-    cuda, zero, threads = tools.cuda, dtype.type(0), THREADS
+    cuda, index, zero, threads = tools.cuda, tools.index, dtype.type(0), THREADS
 
     def pack(weights, packed, count, hidden, units, padded, size):
         at = cuda.blockIdx.x * threads + cuda.threadIdx.x
@@ -55,8 +55,8 @@ def backward_packing(tools: Any, dtype: np.dtype) -> Any:
             unit = block * units + column
             value = zero
             if unit < hidden and k < hidden:
-                value = weights[(k * count + gate) * hidden + unit]
-            packed[at] = value
+                value = weights[index((k * count + gate) * hidden + unit)]
+            packed[index(at)] = value
 
     return pack
 

@@ -37,8 +37,12 @@ RESERVED_BYTES = 1 << 10
 """Of shared memory, for what the toolkit puts into cooperative kernels."""
 MOST_SUMS = {4: 64, 8: 32}
 """A thread keeps in registers, by the size of a number: half as many again where it has the states of one unit."""
-MOST_ELEMENTS = 4
-"""Units times rows whose states a thread keeps in registers."""
+MOST_ELEMENTS = {4: 4, 8: 2}
+"""Units times rows whose states a thread keeps in registers, by the size of a number: float64's exponential functions
+take registers of their own, and the compiler has those of all elements under way at once."""
+MOST_REGISTERS = 172
+"""Of the 255 that a thread can have, for what Forward and Backward count. The compiler takes the others for loads
+ahead of their use; with more counted it was seen to keep numbers in local memory instead."""
 MOST_GROUPS = 65535
 """Blocks of a grid in its second direction."""
 TILE_ROWS = (1, 2, 4, 8)
@@ -159,7 +163,8 @@ def _tile_rows(rows: int) -> list[int]:
 
 
 def _fits(plan: Forward | Backward, limits: Limits) -> bool:
-    return plan.shared_bytes <= limits.shared_bytes - RESERVED_BYTES and plan.elements <= MOST_ELEMENTS
+    in_registers = plan.elements <= MOST_ELEMENTS[plan.dtype.itemsize] and plan.registers <= MOST_REGISTERS
+    return in_registers and plan.shared_bytes <= limits.shared_bytes - RESERVED_BYTES
 
 
 def _products(plan: Forward | Backward, threads: int, bytes_read: float) -> float:

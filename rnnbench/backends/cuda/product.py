@@ -21,7 +21,7 @@ def forward_product(tools: Any, plan: Forward, first_gate: int, gates: int) -> t
     multiply(shared, source, start, first_row, batch, thread)    rows of Hp numbers in source, from start on
     add_sums(shared, z, at, local_row, unit)                     z[at + g] += the product, after a synchronisation
     """
-    cuda, load_quad = tools.cuda, tools.load_quad
+    cuda, load_quad, index = tools.cuda, tools.load_quad, tools.index
     dtype, int64, zero = tools.number_type(plan.dtype), tools.int64, plan.dtype.type(0)
     quad, quads, padded, alone = plan.quad, plan.quads, plan.padded, plan.alone
     lanes, slices, warps, columns = plan.column_lanes, plan.slices, plan.warps, plan.columns
@@ -66,14 +66,14 @@ def forward_product(tools: Any, plan: Forward, first_gate: int, gates: int) -> t
             fold(sums_of_tile, piece)
             to = sums_at + ((chunk * warps + warp) * lanes + column) * (sums + 1) + piece * share
             for s in range(share):
-                shared[to + s] = sums_of_tile[s]
+                shared[index(to + s)] = sums_of_tile[s]
 
     def add_sums(shared, z, at, local_row, unit):
         chunk, r = local_row // tile_rows, local_row % tile_rows
         start = sums_at + (chunk * warps * lanes + unit % lanes) * (sums + 1) + unit // lanes * gates * tile_rows + r
         for g in range(gates):
             for w in range(warps):
-                z[at + g] += shared[start + w * lanes * (sums + 1) + g * tile_rows]
+                z[at + g] += shared[index(start + w * lanes * (sums + 1) + g * tile_rows)]
 
     multiply_row_starts, multiply_tile = tools.inline(row_starts), tools.inline(multiply_quad)
     return tools.inline(multiply), tools.inline(add_sums)

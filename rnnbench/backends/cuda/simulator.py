@@ -122,6 +122,13 @@ class Simulator:
         return SimpleNamespace(function=function, threads=threads)
 
     @staticmethod
+    def index(number: int) -> int:
+        """Return a subscript of an array; on a GPU a negative one is beyond the array's end."""
+        if number < 0:
+            raise IndexError(f"subscript {number} is negative")
+        return number
+
+    @staticmethod
     def load_quad(source: np.ndarray, index: int, to: np.ndarray, at: int) -> None:
         """Copy 16 bytes into registers."""
         count = QUAD_BYTES // source.itemsize

@@ -47,45 +47,46 @@ class Counts:
 def _shared_parts(tools: Any, count: Counts) -> tuple[Any, Any]:
     """Return device functions that fetch z without late gates, and the states."""
     gates, z_count, early, separate, states = count.gates, count.z, count.early, count.separate, count.states
+    index = tools.index
 
     def fetch_z(x_product, bias, product, z, step, row, unit, batch, hidden):
         for p in range(z_count):
-            z[p] = bias[p * hidden + unit]
+            z[p] = bias[index(p * hidden + unit)]
         for g in range(gates):
-            z[g] += x_product[((step * batch + row) * gates + g) * hidden + unit]
+            z[g] += x_product[index(((step * batch + row) * gates + g) * hidden + unit)]
         for g in range(early):
-            z[separate + g] += product[(row * early + g) * hidden + unit]
+            z[separate + g] += product[index((row * early + g) * hidden + unit)]
 
     def fetch_states(h, memory, state, now, slot, row, unit, batch, hidden, padded):
-        state[0] = h[(now * batch + row) * padded + unit]
+        state[0] = h[index((now * batch + row) * padded + unit)]
         for s in range(1, states):
-            state[s] = memory[((slot * (states - 1) + s - 1) * batch + row) * hidden + unit]
+            state[s] = memory[index(((slot * (states - 1) + s - 1) * batch + row) * hidden + unit)]
 
     return tools.inline(fetch_z), tools.inline(fetch_states)
 
 
 def offer_kernel(tools: Any, cell: Cell, dtype: np.dtype, elements: Elements) -> Any:
     """Return the kernel that computes the operand of the late gates' product."""
-    cuda, number, count = tools.cuda, tools.number_type(dtype), Counts(cell)
+    cuda, index, number, count = tools.cuda, tools.index, tools.number_type(dtype), Counts(cell)
     fetch_z, fetch_states = _shared_parts(tools, count)
     z_size, states, element = count.z, count.states, elements.operand
 
     def offer(x_product, bias, product, h, memory, operand, now, step, batch, hidden, padded, before):
         z = cuda.local.array(z_size, number)
         state = cuda.local.array(states, number)
-        index = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
-        if index < batch * hidden:
-            row, unit = index // hidden, index % hidden
+        item = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
+        if item < batch * hidden:
+            row, unit = item // hidden, item % hidden
             fetch_z(x_product, bias, product, z, step, row, unit, batch, hidden)
             fetch_states(h, memory, state, now, before, row, unit, batch, hidden, padded)
-            operand[index] = element(z, 0, state, 0)
+            operand[index(item)] = element(z, 0, state, 0)
 
     return offer
 
 
 def advance_kernel(tools: Any, cell: Cell, dtype: np.dtype, elements: Elements) -> Any:
     """Return the kernel that takes all units one step on; other states go from slot `before` to `slot`."""
-    cuda, number, count = tools.cuda, tools.number_type(dtype), Counts(cell)
+    cuda, index, number, count = tools.cuda, tools.index, tools.number_type(dtype), Counts(cell)
     fetch_z, fetch_states = _shared_parts(tools, count)
     z_size, states, kept_size, saves = count.z, count.states, count.kept, count.saved
     late, first_late, element = count.late, count.separate + count.early, elements.forward
@@ -98,41 +99,42 @@ def advance_kernel(tools: Any, cell: Cell, dtype: np.dtype, elements: Elements) 
         state = cuda.local.array(states, number)
         next_state = cuda.local.array(states, number)
         kept = cuda.local.array(kept_size, number)
-        index = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
-        if index < batch * hidden:
-            row, unit = index // hidden, index % hidden
+        item = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
+        if item < batch * hidden:
+            row, unit = item // hidden, item % hidden
             fetch_z(x_product, bias, product, z, step, row, unit, batch, hidden)
             for g in range(late):
-                z[first_late + g] += late_product[(row * late + g) * hidden + unit]
+                z[first_late + g] += late_product[index((row * late + g) * hidden + unit)]
             fetch_states(h, memory, state, now, before, row, unit, batch, hidden, padded)
             element(z, 0, state, 0, next_state, kept, 0)
-            if now < lengths[row]:
+            if now < lengths[index(row)]:
                 for s in range(states):
                     state[s] = next_state[s]
-            h[((now + 1) * batch + row) * padded + unit] = state[0]
+            h[index(((now + 1) * batch + row) * padded + unit)] = state[0]
             for s in range(1, states):
-                memory[((slot * (states - 1) + s - 1) * batch + row) * hidden + unit] = state[s]
+                memory[index(((slot * (states - 1) + s - 1) * batch + row) * hidden + unit)] = state[s]
             if keeps:
                 for v in range(saves):
-                    saved[((step * batch + row) * saves + v) * hidden + unit] = kept[v]
+                    saved[index(((step * batch + row) * saves + v) * hidden + unit)] = kept[v]
 
     return advance
 
 
 def _fetch_step(tools: Any, count: Counts) -> Any:
     """Return a device function that fetches what the cell saved."""
-    saves = count.saved
+    saves, index = count.saved, tools.index
 
     def fetch_saved(saved, kept, step, row, unit, batch, hidden):
         for v in range(saves):
-            kept[v] = saved[((step * batch + row) * saves + v) * hidden + unit]
+            kept[v] = saved[index(((step * batch + row) * saves + v) * hidden + unit)]
 
     return tools.inline(fetch_saved)
 
 
 def differentiate_kernel(tools: Any, cell: Cell, dtype: np.dtype, elements: Elements) -> Any:
     """Return the kernel of a step back: d_z, and in d_state what reaches the states before but by the product."""
-    cuda, number, count, zero = tools.cuda, tools.number_type(dtype), Counts(cell), dtype.type(0)
+    cuda, index, number = tools.cuda, tools.index, tools.number_type(dtype)
+    count, zero = Counts(cell), dtype.type(0)
     (_, fetch_states), fetch_saved = _shared_parts(tools, count), _fetch_step(tools, count)
     z_size, states, kept_size, element = count.z, count.states, count.kept, elements.backward
 
@@ -145,31 +147,32 @@ def differentiate_kernel(tools: Any, cell: Cell, dtype: np.dtype, elements: Elem
         d_previous = cuda.local.array(states, number)
         kept = cuda.local.array(kept_size, number)
         d_z = cuda.local.array(z_size, number)
-        index = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
-        if index < batch * hidden:
-            row, unit = index // hidden, index % hidden
+        item = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
+        if item < batch * hidden:
+            row, unit = item // hidden, item % hidden
             for s in range(states):
-                delta[s] = d_state[s * batch * hidden + index]
-            delta[0] += d_h[now * batch * hidden + index]
+                delta[s] = d_state[index(s * batch * hidden + item)]
+            delta[0] += d_h[index(now * batch * hidden + item)]
             if wants_sequence:
                 for s in range(states):
-                    sequence[(now * states + s) * batch * hidden + index] = delta[s]
+                    sequence[index((now * states + s) * batch * hidden + item)] = delta[s]
             fetch_states(h, memory, state, now + 1, step + 1, row, unit, batch, hidden, padded)
             fetch_states(h, memory, previous, now, step, row, unit, batch, hidden, padded)
             fetch_saved(saved, kept, step, row, unit, batch, hidden)
             element(delta, state, previous, 0, kept, 0, d_z, 0, d_previous)
-            running = now < lengths[row]
+            running = now < lengths[index(row)]
             for p in range(z_size):
-                d_z_all[((now * batch + row) * z_size + p) * hidden + unit] = d_z[p] if running else zero
+                d_z_all[index(((now * batch + row) * z_size + p) * hidden + unit)] = d_z[p] if running else zero
             for s in range(states):
-                d_state[s * batch * hidden + index] = d_previous[s] if running else delta[s]
+                d_state[index(s * batch * hidden + item)] = d_previous[s] if running else delta[s]
 
     return differentiate
 
 
 def through_operand_kernel(tools: Any, cell: Cell, dtype: np.dtype, elements: Elements) -> Any:
     """Return the kernel that takes the gradient by the operand on, to d_z and d_state."""
-    cuda, number, count, zero = tools.cuda, tools.number_type(dtype), Counts(cell), dtype.type(0)
+    cuda, index, number = tools.cuda, tools.index, tools.number_type(dtype)
+    count, zero = Counts(cell), dtype.type(0)
     (_, fetch_states), fetch_saved = _shared_parts(tools, count), _fetch_step(tools, count)
     z_size, states, kept_size, element = count.z, count.states, count.kept, elements.operand_backward
 
@@ -180,34 +183,34 @@ def through_operand_kernel(tools: Any, cell: Cell, dtype: np.dtype, elements: El
         d_previous = cuda.local.array(states, number)
         kept = cuda.local.array(kept_size, number)
         d_z = cuda.local.array(z_size, number)
-        index = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
-        if index < batch * hidden:
-            row, unit = index // hidden, index % hidden
+        item = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
+        if item < batch * hidden:
+            row, unit = item // hidden, item % hidden
             operand = zero
-            if now < lengths[row]:
+            if now < lengths[index(row)]:
                 fetch_states(h, memory, previous, now, step, row, unit, batch, hidden, padded)
                 fetch_saved(saved, kept, step, row, unit, batch, hidden)
                 for p in range(z_size):
-                    d_z[p] = d_z_all[((now * batch + row) * z_size + p) * hidden + unit]
+                    d_z[p] = d_z_all[index(((now * batch + row) * z_size + p) * hidden + unit)]
                 for s in range(states):
-                    d_previous[s] = d_state[s * batch * hidden + index]
-                operand = element(product[index], previous, 0, kept, 0, d_z, 0, d_previous)
+                    d_previous[s] = d_state[index(s * batch * hidden + item)]
+                operand = element(product[index(item)], previous, 0, kept, 0, d_z, 0, d_previous)
                 for p in range(z_size):
-                    d_z_all[((now * batch + row) * z_size + p) * hidden + unit] = d_z[p]
+                    d_z_all[index(((now * batch + row) * z_size + p) * hidden + unit)] = d_z[p]
                 for s in range(states):
-                    d_state[s * batch * hidden + index] = d_previous[s]
-            operands[now * batch * hidden + index] = operand
+                    d_state[index(s * batch * hidden + item)] = d_previous[s]
+            operands[index(now * batch * hidden + item)] = operand
 
     return through_operand
 
 
 def add_kernel(tools: Any) -> Any:
     """Return the kernel that adds a product to dL/dh of the sequences that have this step."""
-    cuda = tools.cuda
+    cuda, index = tools.cuda, tools.index
 
     def add(product, d_state, lengths, now, step, batch, hidden, padded):
-        index = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
-        if index < batch * hidden and now < lengths[index // hidden]:
-            d_state[index] += product[index]
+        item = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
+        if item < batch * hidden and now < lengths[index(item // hidden)]:
+            d_state[index(item)] += product[index(item)]
 
     return add

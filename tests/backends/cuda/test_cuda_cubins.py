@@ -19,6 +19,7 @@ from rnnbench.backends.cuda import backward, forward, gemm, packing, stepwise, t
 from rnnbench.backends.cuda.elements import Elements, elements
 from rnnbench.backends.cuda.limits import Limits
 from rnnbench.backends.cuda.plan import Plan, plan_for
+from rnnbench.backends.cuda.toolkit.kernels import packed, unpacked
 
 pytest.importorskip(
     "numba_cuda", reason="numba-cuda is not installed; python -m pip install 'rnnbench[cuda13]' runs these tests"
@@ -129,7 +130,7 @@ def test_a_compiled_kernel_comes_back_from_its_bytes() -> None:
     with pretended_device((9, 0)):
         kernel = dispatcher.compile(tools().signature(stepwise.ADD_ARGUMENTS, np.dtype("float32")))
         code = bytes(kernel._codelibrary.get_cubin(cc=(9, 0)).code)
-        again = toolkit.unpacked(toolkit.packed(kernel))
+        again = unpacked(packed(kernel))
         assert again.cooperative == kernel.cooperative
         assert again.entry_name == kernel.entry_name
         assert bytes(again._codelibrary.get_cubin(cc=(9, 0)).code) == code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from rnnbench.backends.cuda import toolkit
 from rnnbench.cli import app
 from rnnbench.errors import InputError
 from rnnbench.layer import Layer
+from rnnbench.sweeps import engine, spec
+from rnnbench.sweeps.trial import perform
 
 
 class NoDevice:
@@ -43,7 +46,7 @@ SITUATIONS = {
 def message(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     found, message = SITUATIONS[request.param]
     monkeypatch.delenv(toolkit.SIMULATE, raising=False)
-    monkeypatch.setattr(toolkit, "_numba_cuda", found)
+    monkeypatch.setattr(toolkit, "numba_cuda", found)
     toolkit._missing.cache_clear()
     toolkit.device.cache_clear()
     yield message
@@ -64,14 +67,34 @@ def test_what_is_missing_is_described(message: str) -> None:
     assert toolkit.describe()["usable"] is False
 
 
-def test_a_sweep_that_names_it_is_refused_with_exit_code_2(message: str, tmp_path: Path) -> None:
-    sweep = tmp_path / "sweep.toml"
-    sweep.write_text(
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    path = tmp_path / "sweep.toml"
+    path.write_text(
         'name = "gpu"\n[[sweep]]\nprobe = "throughput"\n[sweep.fixed]\nbackend = "cuda"\nhidden = 2\nlength = 2\n'
     )
-    found = CliRunner().invoke(app, ["run", str(sweep), "--out", str(tmp_path), "--jobs", "0"])
+    return path
+
+
+def test_a_local_run_is_refused_with_exit_code_2_before_anything_is_written(message: str, sweep: Path) -> None:
+    found = CliRunner().invoke(app, ["run", str(sweep), "--out", str(sweep.parent), "--jobs", "0"])
     assert isinstance(found.exception, InputError)  # which main() prints, and ends with 2
-    assert "backend 'cuda' cannot run here" in str(found.exception)
+    assert re.search(f'backend = "cuda": expected one that can run on this machine; {message}', str(found.exception))
+    assert not list(sweep.parent.glob("gpu/*.json"))
+
+
+def test_a_run_on_a_cluster_is_not_refused_here(message: str, sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = []
+    monkeypatch.setattr(engine, "outcomes", lambda trials, *options: sent.extend(trials) or iter(()))
+    engine.execute(sweep, sweep.parent, scheduler="tcp://10.0.0.5:8786", progress=False)
+    assert [trial.parameters["backend"] for trial in sent] == ["cuda"]
+
+
+def test_a_worker_without_a_gpu_records_why(message: str, sweep: Path) -> None:
+    [trial] = spec.load(sweep).trials
+    outcome = perform(trial)
+    assert outcome.status == "error"
+    assert re.search(message, outcome.reason)
 
 
 def test_info_and_list_work_and_tell(message: str) -> None:

@@ -8,7 +8,7 @@ from oracles.problems import CELLS
 
 from rnnbench import cells
 from rnnbench.backends.cuda.limits import Limits
-from rnnbench.backends.cuda.plan import MOST_ELEMENTS, Plan, most_sums, plan_for
+from rnnbench.backends.cuda.plan import MOST_ELEMENTS, MOST_REGISTERS, Plan, most_sums, plan_for
 from rnnbench.cells.base import Cell
 
 DEVICES = {
@@ -41,7 +41,8 @@ def test_every_plan_fits_its_device(cell: str, dtype: str, device: str) -> None:
                 assert way.units * way.blocks >= hidden > way.units * (way.blocks - 1)
                 assert way.alone or way.blocks * found.groups <= limits.multiprocessors
                 assert way.shared_bytes < limits.shared_bytes
-                assert way.elements <= MOST_ELEMENTS
+                assert way.elements <= MOST_ELEMENTS[way.dtype.itemsize]
+                assert way.registers <= MOST_REGISTERS
                 assert way.threads <= limits.threads
                 assert way.threads % 32 == 0
                 assert way.slab % way.quad == 0
