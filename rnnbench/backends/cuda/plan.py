@@ -40,7 +40,7 @@ MOST_SUMS = {4: 64, 8: 32}
 MOST_ELEMENTS = {4: 4, 8: 2}
 """Units times rows whose states a thread keeps in registers, by the size of a number: float64's exponential functions
 take registers of their own, and the compiler has those of all elements under way at once."""
-MOST_REGISTERS = 172
+MOST_REGISTERS = {4: 172, 8: 150}
 """Of the 255 that a thread can have, for what Forward and Backward count. The compiler takes the others for loads
 ahead of their use; with more counted it was seen to keep numbers in local memory instead."""
 MOST_GROUPS = 65535
@@ -163,7 +163,8 @@ def _tile_rows(rows: int) -> list[int]:
 
 
 def _fits(plan: Forward | Backward, limits: Limits) -> bool:
-    in_registers = plan.elements <= MOST_ELEMENTS[plan.dtype.itemsize] and plan.registers <= MOST_REGISTERS
+    itemsize = plan.dtype.itemsize
+    in_registers = plan.elements <= MOST_ELEMENTS[itemsize] and plan.registers <= MOST_REGISTERS[itemsize]
     return in_registers and plan.shared_bytes <= limits.shared_bytes - RESERVED_BYTES
 
 

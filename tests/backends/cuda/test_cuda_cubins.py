@@ -1,6 +1,7 @@
 """Kernels as machine code for an A100 and an H100, compiled without a GPU: registers, loads, launches.
 
-Each is translated once and compiled for both. The shapes are those of large tiles, where registers are scarce.
+Each is translated once and compiled for both. The shapes are those of large tiles, where registers are scarce; the
+fullest are those of the plans that count the most registers, of all sizes in test_cuda_plan.py.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ PLANS = {
     "gru_reset_before-512": ("gru_reset_before", 512, 16, "float32"),
     "gru_reset_before-64": ("gru_reset_before", 64, 64, "float32"),
     "rnn-1024": ("rnn", 1024, 16, "float32"),
-    "lstm-256-float64": ("lstm", 256, 16, "float64"),
+    "gru-512-fullest": ("gru", 512, 200, "float32"),
+    "lstm-128-fullest": ("lstm", 128, 500, "float32"),
+    "lstm-512-float64-fullest": ("lstm", 512, 16, "float64"),
 }
 WIDE_LOAD = {"float32": r"ld\.(shared|global)\S*\.v4\.\w32", "float64": r"ld\.(shared|global)\S*\.v2\.\w64"}
 

@@ -42,7 +42,7 @@ def test_every_plan_fits_its_device(cell: str, dtype: str, device: str) -> None:
                 assert way.alone or way.blocks * found.groups <= limits.multiprocessors
                 assert way.shared_bytes < limits.shared_bytes
                 assert way.elements <= MOST_ELEMENTS[way.dtype.itemsize]
-                assert way.registers <= MOST_REGISTERS
+                assert way.registers <= MOST_REGISTERS[way.dtype.itemsize]
                 assert way.threads <= limits.threads
                 assert way.threads % 32 == 0
                 assert way.slab % way.quad == 0
