@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnbench.backends.resident import Learning, Model, Resident
 from rnnbench.cells.base import Cell
 from rnnbench.errors import InputError, ShapeError
 
@@ -108,6 +109,10 @@ class Backend(ABC):
         self, cell: Cell, shape: tuple[int, int, int, int], dtype: np.dtype, backward: bool, repeats: int
     ) -> DeviceSeconds | None:
         """Return times by the device's own clock of a layer (T, B, I, H), None where it is the host's that counts."""
+        return None
+
+    def resident(self, model: Model, learning: Learning) -> Resident | None:
+        """Return what trains such a model where this backend's numbers are, None where they are the host's."""
         return None
 
     @abstractmethod

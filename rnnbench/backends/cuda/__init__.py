@@ -6,7 +6,9 @@
     forward        the persistent kernels                                  stepwise     kernels for what does not fit
     backward                                                               packing      W_hh in the order of blocks
     gemm           products around the loop                                layers       spans of steps, either way
-    passes         a whole pass forward or backward                        selftest     for a machine with a GPU
+    passes         a whole pass forward or backward                        training     whole steps of training
+    pointwise      numbers between the layers of a network                 conclusion   loss, norm and clipping
+    timing         the device's clock, and floors                          selftest     for a machine with a GPU
 
 Modules that make kernels are imported when a layer runs, and numba-cuda with them.
 """
@@ -29,6 +31,7 @@ from rnnbench.backends.base import (
     without_padding,
 )
 from rnnbench.backends.cuda.limits import Limits
+from rnnbench.backends.resident import Learning, Model, Resident
 from rnnbench.cells.base import Cell
 from rnnbench.errors import InputError
 
@@ -71,14 +74,19 @@ class Cuda(Backend):
     ) -> Trace:
         """See Backend.forward; InputError where there is no GPU to run on, and what would help."""
         from rnnbench.backends.cuda import toolkit
-        from rnnbench.backends.cuda.passes import Pass, Sizes
+        from rnnbench.backends.cuda.layers import Sizes, Weights, ordered_weights
+        from rnnbench.backends.cuda.passes import Pass
 
         sizes = Sizes(*check_shapes(cell, params, x, state, lengths))
         dtype = checked_dtype(params)
         device = toolkit.device()
         x = np.ascontiguousarray(without_padding(x, lengths), dtype)
-        run = Pass(device, cell, dtype, sizes, params, x, lengths, self.limits or device.limits, self.fast)
-        run.start(state, min(checkpoint_every or sizes.steps, sizes.steps), store)
+        weights = Weights(*map(device.upload, ordered_weights(cell, params)))
+        counts = np.full(sizes.batch, sizes.steps) if lengths is None else lengths
+        given = weights, device.upload(x), device.upload(counts.astype(np.int32))
+        run = Pass(device, cell, dtype, sizes, *given, self.limits or device.limits, self.fast)
+        run.start(min(checkpoint_every or sizes.steps, sizes.steps), store)
+        run.start_from(state)
         run.forward()
         h = device.download(run.h).reshape(sizes.steps + 1, sizes.batch, -1)
         return Trace(
@@ -127,6 +135,15 @@ class Cuda(Backend):
         product, size = timing.product_seconds(device, dtype)
         floor = timing.floor_seconds(device, problem.plan, sizes, dtype.itemsize, backward)
         return DeviceSeconds(seconds, product, size, floor)
+
+    def resident(self, model: Model, learning: Learning) -> Resident:
+        """Return what trains a model on the device: see training.py."""
+        from rnnbench.backends.cuda import toolkit
+        from rnnbench.backends.cuda.training import DeviceTraining
+
+        checked_dtype(model.params)
+        device = toolkit.device()
+        return DeviceTraining(device, model, learning, self.limits or device.limits, self.fast)
 
     def describe(self, cell: Cell, hidden_size: int, batch: int, dtype: np.dtype) -> str:
         """Say which way such a layer would run on this machine's GPU and why, or what is missing."""

@@ -92,6 +92,21 @@ def elements(cell: Cell, dtype: np.dtype, tools: Any, fast: bool = False) -> Ele
     )
 
 
+def update_element(element: Callable, slots: int, constants: int, dtype: np.dtype, tools: Any) -> Any:
+    """Return an optimizer's function of one weight as a device function, of numbers kept `size` after each other:
+
+    update(weight, gradient, state, at, size, constants, first) changes state[at + slot * size], returns the weight
+    """
+    made = _function(
+        "weight, gradient, state, at, size, constants, first",
+        f"weight, kept = element(weight, gradient, {_read('state', slots, 'at', ' * size')}, "
+        f"{_read('constants', constants, 'first')})",
+        *(f"state[at + {k} * size] = kept[{k}]" for k in range(slots)),
+        "return weight",
+    )
+    return tools.inline(made(typed(element, dtype, {}, tools.inline), "update_element"))
+
+
 def nonlinearities(dtype: np.dtype, tools: Any, fast: bool) -> dict[Any, Any]:
     """Return {function of rnnbench.arithmetic: device function} for where, tanh and sigmoid."""
     one, half, library_exp, library_tanh = dtype.type(1), dtype.type(0.5), tools.exp, tools.tanh
@@ -157,9 +172,9 @@ def _is_float(value: Any) -> bool:
     return isinstance(value, float | np.floating)
 
 
-def _read(array: str, count: int, at: str = "") -> str:
-    """Return the text of a tuple of an array's numbers from `at` on."""
-    return "(" + "".join(f"{array}[{at + ' + ' if at else ''}{k}], " for k in range(count)) + ")"
+def _read(array: str, count: int, at: str = "", times: str = "") -> str:
+    """Return the text of a tuple of an array's numbers from `at` on, next to each other or `times` something."""
+    return "(" + "".join(f"{array}[{at + ' + ' if at else ''}{k}{times}], " for k in range(count)) + ")"
 
 
 def _write(array: str, values: str, count: int, sign: str = "=", at: str = "") -> list[str]:

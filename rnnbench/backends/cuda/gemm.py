@@ -51,9 +51,12 @@ SPLIT_DEPTH = 512
 MULTIPLY_ARGUMENTS = (
     "a: number[]", "b: number[]", "c: number[]", "rows: int32", "columns: int32", "depth: int32",
     "a_start: int64", "a_row: int64", "a_depth: int64", "b_start: int64", "b_depth: int64", "b_column: int64",
-    "c_row: int64", "share: int32",
+    "c_start: int64", "c_row: int64", "share: int32",
 )  # fmt: skip
-ADD_ARGUMENTS = ("parts: number[]", "total: number[]", "size: int32", "count: int32")
+ADD_ARGUMENTS = (
+    "parts: number[]", "total: number[]", "rows: int32", "columns: int32", "count: int32",
+    "start: int64", "row_stride: int64",
+)  # fmt: skip
 ADD_THREADS = 128
 
 
@@ -94,7 +97,7 @@ def multiply_kernel(tools: Any, dtype: np.dtype, tile: Tile) -> Any:
     multiply_tile = tools.inline(multiply_tile)
 
     def multiply(
-        a, b, c, rows, columns, depth, a_start, a_row, a_depth, b_start, b_depth, b_column, c_row, share
+        a, b, c, rows, columns, depth, a_start, a_row, a_depth, b_start, b_depth, b_column, c_start, c_row, share
     ):  # fmt: skip
         shared = cuda.shared.array(0, number)
         sums = cuda.local.array(sums_size, number)
@@ -112,7 +115,7 @@ def multiply_kernel(tools: Any, dtype: np.dtype, tile: Tile) -> Any:
             multiply_tile(shared, sums, row, column)
             cuda.syncthreads()
             k += tile_depth
-        start = cuda.blockIdx.z * rows * c_row
+        start = c_start + cuda.blockIdx.z * rows * c_row
         for i in range(thread_rows):
             for j in range(thread_columns):
                 if first_row + row + i < rows and first_column + column + j < columns:
@@ -123,16 +126,16 @@ def multiply_kernel(tools: Any, dtype: np.dtype, tile: Tile) -> Any:
 
 
 def add_kernel(tools: Any, dtype: np.dtype) -> Any:
-    """Return a kernel: total = the sum of `count` arrays of a size, one after the other in `parts`, in their order."""
+    """Return a kernel: total (rows, columns) = the sum of `count` matrices, which follow each other in `parts`."""
     cuda, index, zero, threads = tools.cuda, tools.index, dtype.type(0), ADD_THREADS
 
-    def add(parts, total, size, count):
-        at = cuda.blockIdx.x * threads + cuda.threadIdx.x
+    def add(parts, total, rows, columns, count, start, row_stride):
+        at, size = cuda.blockIdx.x * threads + cuda.threadIdx.x, rows * columns
         if at < size:
             value = zero
             for part in range(count):
                 value += parts[index(part * size + at)]
-            total[index(at)] = value
+            total[index(start + at // columns * row_stride + at % columns)] = value
 
     return add
 
@@ -150,23 +153,24 @@ class Tiled:
         )
         self.add = device.kernel(add_kernel(device, dtype), ADD_ARGUMENTS, dtype, ADD_THREADS, "add_parts")
 
-    def multiply(self, a: Matrix, b: Matrix) -> Any:
-        """Return a b as a flat array, row by row."""
+    def multiply(self, a: Matrix, b: Matrix, into: Matrix | None = None) -> Any:
+        """Return a b as a flat array, row by row; or write it into a part of one, with any stride from row to row."""
         tile, device = self.tile, self.device
+        to = into or _fresh(device, self.dtype, a, b)
         down, across = -(-a.rows // tile.rows), -(-b.columns // tile.columns)
         shares = max(1, min(2 * device.limits.multiprocessors // (down * across), a.columns // SPLIT_DEPTH))
         share = -(-a.columns // shares)
         shared_bytes = tile.depth * (tile.rows + tile.columns + 2) * self.dtype.itemsize
         size = a.rows * b.columns
-        parts = device.empty(shares * size, self.dtype)
-        strides = a.start, a.row_stride, a.column_stride, b.start, b.row_stride, b.column_stride, b.columns
-        arguments = (a.array, b.array, parts, a.rows, b.columns, a.columns, *strides, share)
-        device.launch(self.kernel, (down, across, shares), arguments, shared_bytes)
-        if shares == 1:
-            return parts
-        total = device.empty(size, self.dtype)
-        device.launch(self.add, (-(-size // ADD_THREADS), 1, 1), (parts, total, size, shares))
-        return total
+        parts = to if shares == 1 else Matrix(device.empty(shares * size, self.dtype), a.rows, b.columns, b.columns)
+        strides = a.start, a.row_stride, a.column_stride, b.start, b.row_stride, b.column_stride
+        arguments = (a.array, b.array, parts.array, a.rows, b.columns, a.columns, *strides)
+        written = parts.start, parts.row_stride, share
+        device.launch(self.kernel, (down, across, shares), (*arguments, *written), shared_bytes)
+        if shares > 1:
+            sizes = a.rows, b.columns, shares, to.start, to.row_stride
+            device.launch(self.add, (-(-size // ADD_THREADS), 1, 1), (parts.array, to.array, *sizes))
+        return to.array
 
 
 class Cublas:
@@ -186,12 +190,19 @@ class Cublas:
         strides = matrix.row_stride * self.dtype.itemsize, matrix.column_stride * self.dtype.itemsize
         return self.cupy.lib.stride_tricks.as_strided(flat, (matrix.rows, matrix.columns), strides)
 
-    def multiply(self, a: Matrix, b: Matrix) -> Any:
-        """Return a b as a flat array, row by row."""
-        out = self.device.empty(a.rows * b.columns, self.dtype)
-        view = self._view(Matrix(out, a.rows, b.columns, b.columns))
-        self.cupy.matmul(self._view(a), self._view(b), out=view)
-        return out
+    def multiply(self, a: Matrix, b: Matrix, into: Matrix | None = None) -> Any:
+        """Return a b as a flat array, row by row; or write it into a part of one."""
+        to = into or _fresh(self.device, self.dtype, a, b)
+        if into is None:
+            self.cupy.matmul(self._view(a), self._view(b), out=self._view(to))
+        else:  # which may be columns of a wider matrix
+            self._view(to)[...] = self.cupy.matmul(self._view(a), self._view(b))
+        return to.array
+
+
+def _fresh(device: Any, dtype: np.dtype, a: Matrix, b: Matrix) -> Matrix:
+    """Return room for a product."""
+    return Matrix(device.empty(a.rows * b.columns, dtype), a.rows, b.columns, b.columns)
 
 
 @cache

@@ -31,15 +31,38 @@ class Sizes(NamedTuple):
     hidden: int
 
 
-class Weights:
+class Weights(NamedTuple):
     """Parameters on the device, columns in the order of the pre-activations."""
 
-    def __init__(self, device: Any, cell: Cell, dtype: np.dtype, params: Arrays) -> None:
-        hidden = params["W_hh"].shape[0]
-        separate = params[cell.separate_bias] if cell.separate else np.zeros(0, dtype)
-        self.input = device.upload(_ordered(params["W_xh"], cell.input_gates, hidden))
-        self.recurrent = device.upload(_ordered(params["W_hh"], cell.recurrent_gates, hidden))
-        self.bias = device.upload(np.concatenate([_ordered(params["b_h"], cell.input_gates, hidden), separate]))
+    input: Any
+    """(I, G*H)"""
+    recurrent: Any
+    """(H, G*H)"""
+    bias: Any
+    """(P*H,)"""
+
+
+def ordered_weights(cell: Cell, params: Arrays) -> Weights:
+    """Return a layer's parameters in the order of the device, still the host's."""
+    hidden = params["W_hh"].shape[0]
+    separate = [params[cell.separate_bias]] if cell.separate else []
+    return Weights(
+        input=_ordered(params["W_xh"], cell.input_gates, hidden),
+        recurrent=_ordered(params["W_hh"], cell.recurrent_gates, hidden),
+        bias=np.concatenate([_ordered(params["b_h"], cell.input_gates, hidden), *separate]),
+    )
+
+
+def restored_params(cell: Cell, weights: Weights) -> Arrays:
+    """Return a layer's parameters, or gradients by them, from the order of the device: input (I, G*H), and so on."""
+    hidden = weights.recurrent.shape[0]
+    width = len(cell.gates) * hidden
+    params = {
+        "W_xh": _restored(weights.input, cell.input_gates, hidden),
+        "W_hh": _restored(weights.recurrent, cell.recurrent_gates, hidden),
+        "b_h": _restored(weights.bias[:width], cell.input_gates, hidden),
+    }
+    return params | ({cell.separate_bias: weights.bias[width:].copy()} if cell.separate else {})
 
 
 def _ordered(columns: np.ndarray, gates: tuple[int, ...], hidden: int) -> np.ndarray:
@@ -48,7 +71,7 @@ def _ordered(columns: np.ndarray, gates: tuple[int, ...], hidden: int) -> np.nda
     return by_gate[..., list(gates), :].reshape(columns.shape)
 
 
-def restored(columns: np.ndarray, gates: tuple[int, ...], hidden: int) -> np.ndarray:
+def _restored(columns: np.ndarray, gates: tuple[int, ...], hidden: int) -> np.ndarray:
     """Return (..., G*H) with the gates in the order of the parameters: what _ordered does, undone."""
     return _ordered(columns, tuple(int(k) for k in np.argsort(gates)), hidden)
 

@@ -16,27 +16,31 @@ import numpy as np
 from rnnbench.backends.base import Arrays, Gradients
 from rnnbench.backends.cuda.arrangement import QUAD_BYTES, rounded
 from rnnbench.backends.cuda.gemm import Matrix, products
-from rnnbench.backends.cuda.layers import BackwardArrays, Persistent, Sizes, Span, Stepwise, Weights, restored
+from rnnbench.backends.cuda.layers import (
+    BackwardArrays,
+    Persistent,
+    Sizes,
+    Span,
+    Stepwise,
+    Weights,
+    restored_params,
+)
 from rnnbench.backends.cuda.limits import Limits
 from rnnbench.backends.cuda.plan import plan_for
 from rnnbench.cells.base import Cell
 
 
 class Products(NamedTuple):
-    """Gradients on the device: sums over all steps and sequences, columns in the order of the pre-activations."""
+    """Gradients on the device: sums over all steps and sequences."""
 
     x: Any
     """(T*B, I), None where it is not wanted"""
-    input: Any
-    """(I, G*H)"""
-    recurrent: list[Any]
-    """(H, E*H) of the early gates, (H, L*H) of the late ones; whichever there are"""
-    bias: Any
-    """(P*H,)"""
+    weights: Weights
+    """flat, in the shapes and the order of Weights"""
 
 
 class Pass:
-    """One layer and one batch on the device."""
+    """One layer and one batch on the device, where weights, x (T*B*I) and lengths (B) are already."""
 
     def __init__(
         self,
@@ -44,37 +48,40 @@ class Pass:
         cell: Cell,
         dtype: np.dtype,
         sizes: Sizes,
-        params: Arrays,
-        x: np.ndarray,
-        lengths: np.ndarray | None,
+        weights: Weights,
+        x: Any,
+        lengths: Any,
         limits: Limits,
         fast: bool = False,
     ) -> None:
         steps, batch, _, hidden = sizes
         self.device, self.cell, self.dtype, self.sizes = device, cell, dtype, sizes
         self.plan = plan_for(cell, hidden, batch, dtype, limits)
-        self.weights = Weights(device, cell, dtype, params)
-        self.x = device.upload(x)
+        self.weights, self.x = weights, x
         self.padded = rounded(hidden, QUAD_BYTES // dtype.itemsize)
         self.h = device.zeros((steps + 1) * batch * self.padded, dtype)
         self.memory_size = (len(cell.states) - 1) * batch * hidden
-        counts = np.full(batch, steps) if lengths is None else lengths
         way = Stepwise if self.plan.forward is None else Persistent
-        known = cell, dtype, sizes, self.plan, self.weights, self.h, device.upload(counts.astype(np.int32)), fast
-        self.recurrence = way(device, *known)
+        self.recurrence = way(device, cell, dtype, sizes, self.plan, weights, self.h, lengths, fast)
         self.every = steps
         self.memory, self.saved, self.slot = self._empty(0), self._empty(0), 0
         self.checkpoints: list[Any] = []
 
-    def start(self, state: Arrays, every: int, store: bool) -> None:
-        """Take the initial states, and make room for what is kept: all of a step, or every so many steps' states."""
-        steps, batch, _, hidden = self.sizes
+    def start(self, every: int, store: bool) -> None:
+        """Begin with states of zeros, and make room for what is kept: all of a step, or every so many steps' states."""
+        steps = self.sizes.steps
         self.every, self.store, self.keeps = every, store, store and every == steps
+        self.memory, self.saved = self._tape(steps if self.keeps else 1, self.keeps)
+        if self.memory_size:
+            self.device.copy(self.device.zeros(self.memory_size, self.dtype), 0, self.memory_size, self.memory, 0)
+
+    def start_from(self, state: Arrays) -> None:
+        """Begin with the host's states, after `start`."""
+        _, batch, _, hidden = self.sizes
         first, *others = (np.asarray(state[name], self.dtype) for name in self.cell.states)
         padded = np.zeros((batch, self.padded), self.dtype)
         padded[:, :hidden] = first
         self.device.write(padded, self.h, 0)
-        self.memory, self.saved = self._tape(steps if self.keeps else 1, self.keeps)
         for k, values in enumerate(others):
             self.device.write(values, self.memory, k * batch * hidden)
 
@@ -102,43 +109,42 @@ class Pass:
         return found
 
     def start_backward(self, d_h: np.ndarray, d_state: Arrays, state_sequence: bool) -> BackwardArrays:
-        """Take the gradients from outside: dL/dh_t of every step, zero past each sequence's end, and by the states."""
-        steps, batch, _, hidden = self.sizes
-        cell, values = self.cell, steps * batch * hidden
-        delta = np.zeros((len(cell.states), batch, hidden), self.dtype)
-        for k, name in enumerate(cell.states):
+        """Take the host's dL/dh_t of every step, zero past each sequence's end, and gradients by the final states."""
+        _, batch, _, hidden = self.sizes
+        delta = np.zeros((len(self.cell.states), batch, hidden), self.dtype)
+        for k, name in enumerate(self.cell.states):
             if name in d_state:
                 delta[k] = d_state[name]
+        arrays = self.device.upload(np.ascontiguousarray(d_h, self.dtype)), self.device.upload(delta)
+        return self.backward_arrays(*arrays, state_sequence)
+
+    def backward_arrays(self, d_h: Any, d_state: Any, state_sequence: bool) -> BackwardArrays:
+        """Return what backward reads and writes, from dL/dh_t and the gradients by the final states on the device."""
+        steps, batch, _, hidden = self.sizes
+        cell, values = self.cell, steps * batch * hidden
         return BackwardArrays(
-            d_h=self.device.upload(np.ascontiguousarray(d_h, self.dtype)),
+            d_h=d_h,
             d_z=self._empty(values * len(cell.preactivations)),
             operands=self._empty(values if cell.late else 0),
             sequence=self._empty(values * len(cell.states) if state_sequence else 0),
-            d_state=self.device.upload(delta),
+            d_state=d_state,
             wants_sequence=state_sequence,
         )
 
-    def backward(self, arrays: BackwardArrays, input_gradient: bool) -> Products:
-        """Run all steps backward on the device, then the products."""
+    def backward(self, arrays: BackwardArrays, input_gradient: bool, into: Weights | None = None) -> Products:
+        """Run all steps backward on the device, then the products; gradients by the weights go to `into` if given."""
         if self.keeps:
             self.recurrence.backward(Span(0, self.sizes.steps, self.memory, self.saved, True), arrays)
         else:
             self._backward_by_stretches(arrays)
-        return self._products(arrays, input_gradient)
+        return self._products(arrays, input_gradient, into or self._room())
 
     def gradients(self, arrays: BackwardArrays, found: Products) -> Gradients:
         """Return what backward found, in the order of the parameters."""
         (steps, batch, features, hidden), cell, download = self.sizes, self.cell, self.device.download
         width = len(cell.gates) * hidden
-        bias, by_input = download(found.bias), download(found.input).reshape(features, width)
-        by_recurrent = np.concatenate([download(part).reshape(hidden, -1) for part in found.recurrent], axis=1)
-        params = {
-            "W_xh": restored(by_input, cell.input_gates, hidden),
-            "W_hh": restored(by_recurrent, cell.recurrent_gates, hidden),
-            "b_h": restored(bias[:width], cell.input_gates, hidden),
-        }
-        if cell.separate:
-            params[cell.separate_bias] = bias[width:].copy()
+        by_input, by_recurrent, by_bias = map(download, found.weights)
+        by_weights = Weights(by_input.reshape(features, width), by_recurrent.reshape(hidden, width), by_bias)
         sequence = None
         if arrays.wants_sequence:
             values = download(arrays.sequence).reshape(steps, len(cell.states), batch, hidden)
@@ -146,7 +152,7 @@ class Pass:
         by_states = download(arrays.d_state).reshape(len(cell.states), batch, hidden)
         return Gradients(
             x=None if found.x is None else download(found.x).reshape(steps, batch, features),
-            params=params,
+            params=restored_params(cell, by_weights),
             state=dict(zip(cell.states, by_states, strict=True)),
             state_sequence=sequence,
         )
@@ -185,7 +191,14 @@ class Pass:
         x = Matrix(self.x, steps * batch, features, features)
         return products(self.device, self.dtype).multiply(x, Matrix(self.weights.input, features, width, width))
 
-    def _products(self, arrays: BackwardArrays, input_gradient: bool) -> Products:
+    def _room(self) -> Weights:
+        """Return room for the gradients by the weights."""
+        _, _, features, hidden = self.sizes
+        width = len(self.cell.gates) * hidden
+        sizes = features * width, hidden * width, len(self.cell.preactivations) * hidden
+        return Weights(*(self._empty(size) for size in sizes))
+
+    def _products(self, arrays: BackwardArrays, input_gradient: bool, into: Weights) -> Products:
         """Return the gradients by the parameters and by x, from d_z of all steps."""
         (steps, batch, features, hidden), cell = self.sizes, self.cell
         rows, late = steps * batch, len(cell.late) * hidden
@@ -198,13 +211,12 @@ class Pass:
 
         x, weights = Matrix(self.x, rows, features, features), Matrix(self.weights.input, features, width, width)
         h, operands = Matrix(self.h, rows, hidden, self.padded), Matrix(arrays.operands, rows, hidden, hidden)
-        ones = Matrix(self.device.upload(np.ones(1, self.dtype)), 1, rows, 0, 0)
-        recurrent = [multiply(h.transposed, d_z(first_recurrent, early))] if early else []
+        ones = Matrix(self.device.ones(self.dtype), 1, rows, 0, 0)
+        multiply(x.transposed, d_z(0, width), Matrix(into.input, features, width, width))
+        multiply(ones, d_z(0, z_width), Matrix(into.bias, 1, z_width, z_width))
+        if early:
+            multiply(h.transposed, d_z(first_recurrent, early), Matrix(into.recurrent, hidden, early, width))
         if late:
-            recurrent.append(multiply(operands.transposed, d_z(first_recurrent + early, late)))
-        return Products(
-            x=multiply(d_z(0, width), weights.transposed) if input_gradient else None,
-            input=multiply(x.transposed, d_z(0, width)),
-            recurrent=recurrent,
-            bias=multiply(ones, d_z(0, z_width)),
-        )
+            to = Matrix(into.recurrent, hidden, late, width, 1, early)
+            multiply(operands.transposed, d_z(first_recurrent + early, late), to)
+        return Products(multiply(d_z(0, width), weights.transposed) if input_gradient else None, into)

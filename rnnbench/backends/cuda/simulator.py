@@ -102,12 +102,13 @@ class Simulator:
 
     simulated = True
     clock_hz = 1e9
-    int32, int64 = np.int32, np.int64
+    int32, int64, float64 = np.int32, np.int64, np.float64
     exp, tanh = staticmethod(np.exp), staticmethod(np.tanh)
 
     def __init__(self, limits: Limits = LIMITS) -> None:
         self.cuda = SimulatedCuda()
         self.limits = limits
+        self._ones: dict[np.dtype, np.ndarray] = {}
 
     def number_type(self, dtype: np.dtype) -> Any:
         """Return the dtype as kernels name it."""
@@ -195,6 +196,12 @@ class Simulator:
     def zeros(self, size: int, dtype: np.dtype) -> np.ndarray:
         """Return memory of the device that is 0."""
         return np.zeros(size, dtype)
+
+    def ones(self, dtype: np.dtype) -> np.ndarray:
+        """Return one 1, made once for each dtype."""
+        if dtype not in self._ones:
+            self._ones[dtype] = self.upload(np.ones(1, dtype))
+        return self._ones[dtype]
 
     def write(self, values: np.ndarray, to: np.ndarray, at: int) -> None:
         """Copy numbers of the host's into an array, from `at` on."""

@@ -24,7 +24,7 @@ import numpy as np
 
 from rnnbench.backends.cuda.arrangement import WARP, Arrangement
 from rnnbench.backends.cuda.gemm import Matrix, products
-from rnnbench.backends.cuda.layers import BackwardArrays, Sizes
+from rnnbench.backends.cuda.layers import BackwardArrays, Sizes, Weights, ordered_weights
 from rnnbench.backends.cuda.passes import Pass
 from rnnbench.backends.cuda.plan import L2_BYTES, MULTIPLY_ADDS, SHARED_BYTES, Plan
 from rnnbench.backends.cuda.simulator import ARRIVAL_STRIDE
@@ -48,14 +48,15 @@ class Problem:
 
         shapes = cell.parameter_shapes(sizes.features, sizes.hidden)
         self.params = {name: normal(*shape) / dtype.type(np.sqrt(sizes.hidden)) for name, shape in shapes.items()}
-        state = {name: np.zeros((sizes.batch, sizes.hidden), dtype) for name in cell.states}
+        weights = Weights(*map(device.upload, ordered_weights(cell, self.params)))
+        lengths = device.upload(np.full(sizes.batch, sizes.steps, np.int32))
         set_bytes = sizes.steps * sizes.batch * (sizes.features + sizes.hidden) * dtype.itemsize
         self.passes: list[Pass] = []
         self.gradients: list[BackwardArrays] = []
         for _ in range(max(2, min(MOST_SETS, -(-2 * device.limits.l2_bytes // set_bytes)))):
             x, d_h = (normal(sizes.steps, sizes.batch, width) for width in (sizes.features, sizes.hidden))
-            run = Pass(device, cell, dtype, sizes, self.params, x, None, device.limits, fast)
-            run.start(state, sizes.steps, store=True)
+            run = Pass(device, cell, dtype, sizes, weights, device.upload(x), lengths, device.limits, fast)
+            run.start(sizes.steps, store=True)
             self.passes.append(run)
             self.gradients.append(run.start_backward(d_h, {}, state_sequence=False))
         self.plan = run.plan

@@ -35,7 +35,8 @@ class Toolkit:
         from numba.cuda import types
 
         self.types = types
-        self.int32, self.int64, self.index = types.int32, types.int64, types.uint64
+        self.int32, self.int64, self.float64 = types.int32, types.int64, types.float64
+        self.index = types.uint64
         self.load_quad, self.store_quad, self.copy_quad = quads()
         self.arrive, self.wait = self._meetings()
 
@@ -103,6 +104,7 @@ class Gpu(Toolkit):
             l2_bytes=gpu.L2_CACHE_SIZE,
         )
         self.clock_hz = 1e3 * gpu.CLOCK_RATE
+        self._ones: dict[np.dtype, Any] = {}
 
     def kernel(self, function: Callable, arguments: Sequence[str], dtype: np.dtype, threads: int, tag: str) -> Kernel:
         """Return the kernel, ready to be launched."""
@@ -132,6 +134,12 @@ class Gpu(Toolkit):
         array = self.empty(size, dtype)
         device_memset(array, 0, array.nbytes)
         return array
+
+    def ones(self, dtype: np.dtype) -> Any:
+        """Return one 1, made once for each dtype."""
+        if dtype not in self._ones:
+            self._ones[dtype] = self.upload(np.ones(1, dtype))
+        return self._ones[dtype]
 
     def write(self, values: np.ndarray, to: Any, at: int) -> None:
         """Copy numbers of the host's into an array, from `at` on."""
