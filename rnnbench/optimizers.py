@@ -102,6 +102,8 @@ class Optimizer(ABC):
     name: ClassVar[str]
     slots: ClassVar[int]
     """Numbers that are kept for each weight."""
+    constants: ClassVar[int]
+    """Numbers that `element` is given at each step."""
     element: ClassVar[Callable]
 
     def __init__(self, weights: np.ndarray, learning_rate: float) -> None:
@@ -132,7 +134,7 @@ class Optimizer(ABC):
 class Sgd(Optimizer):
     """Stochastic gradient descent with momentum 0.9."""
 
-    name, slots, element = "sgd", 1, staticmethod(sgd_element)
+    name, slots, constants, element = "sgd", 1, 2, staticmethod(sgd_element)
 
     def _constants(self) -> tuple[float, ...]:
         return self.learning_rate, 0.9
@@ -144,7 +146,7 @@ class Sgd(Optimizer):
 class RmsProp(Optimizer):
     """Gradient divided by the root of its running mean square."""
 
-    name, slots, element = "rmsprop", 1, staticmethod(rmsprop_element)
+    name, slots, constants, element = "rmsprop", 1, 4, staticmethod(rmsprop_element)
 
     def _constants(self) -> tuple[float, ...]:
         return self.learning_rate, 0.9, 0.1, 1e-8
@@ -156,7 +158,7 @@ class RmsProp(Optimizer):
 class Adam(Optimizer):
     """Running mean of the gradient over the root of its running mean square, both corrected for their start at 0."""
 
-    name, slots, element = "adam", 2, staticmethod(adam_element)
+    name, slots, constants, element = "adam", 2, 7, staticmethod(adam_element)
 
     def _constants(self) -> tuple[float, ...]:
         mean_decay, square_decay = 0.9, 0.999

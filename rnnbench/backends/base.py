@@ -159,15 +159,18 @@ def check_shapes(
         if state[name].shape != (batch, hidden):
             raise ShapeError(f"state '{name}' has shape {state[name].shape}; expected (B, H) = {(batch, hidden)}")
     if lengths is not None:
-        if lengths.shape != (batch,):
-            raise ShapeError(f"lengths has shape {lengths.shape}; expected (B,) = {(batch,)}")
-        if not np.issubdtype(lengths.dtype, np.integer):
-            raise InputError(f"lengths are {lengths.dtype}; expected integers")
-        if lengths.min() < 1 or lengths.max() > steps:
-            raise InputError(
-                f"lengths lie in [{lengths.min()}, {lengths.max()}]; expected [1, {steps}], the steps of x"
-            )
+        check_lengths(lengths, steps, batch)
     return steps, batch, features, hidden
+
+
+def check_lengths(lengths: np.ndarray, steps: int, batch: int) -> None:
+    """Raise an error that says what is expected, unless these are lengths of B sequences of T steps."""
+    if lengths.shape != (batch,):
+        raise ShapeError(f"lengths has shape {lengths.shape}; expected (B,) = {(batch,)}")
+    if not np.issubdtype(lengths.dtype, np.integer):
+        raise InputError(f"lengths are {lengths.dtype}; expected integers")
+    if lengths.min() < 1 or lengths.max() > steps:
+        raise InputError(f"lengths lie in [{lengths.min()}, {lengths.max()}]; expected [1, {steps}], the steps of x")
 
 
 def without_padding(x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:

@@ -54,7 +54,7 @@ class Exploding(Probe):
         losses, norms, clipped, score = [], [], 0, math.nan
         before = network.weights.astype(np.float64)
         streams = seeds.generator("training data"), seeds.generator("evaluation data")
-        for step in train(network, task, recipe, *streams):
+        for step in train(network, task, recipe, *streams, at_once=1):
             after = network.weights.astype(np.float64)
             yield Measurement("training_loss", step.loss, unit, step.number)
             yield Measurement("gradient_norm", step.gradient_norm, "1", step.number)

@@ -112,7 +112,7 @@ class Simulator:
 
     def number_type(self, dtype: np.dtype) -> Any:
         """Return the dtype as kernels name it."""
-        return np.dtype(dtype)
+        return np.dtype(dtype).type
 
     def inline(self, function: Callable) -> Callable:
         """Return a device function."""
