@@ -46,9 +46,9 @@ def _source(tools: Any) -> Any:
     return tools.inline(source)
 
 
-def gather_kernel(tools: Any, threads: int) -> Any:
+def gather_kernel(tools: Any, dtype: np.dtype, threads: int) -> Any:
     """Return the kernel; h is [1+T][B][Hp], and columns from `offset` on are written."""
-    cuda, index, source = tools.cuda, tools.index, _source(tools)
+    cuda, index, source, zero = tools.cuda, tools.index, _source(tools), dtype.type(0)
 
     def gather(h, features, lengths, steps, batch, hidden, padded, width, offset, turned):
         item = cuda.blockIdx.x * threads + cuda.threadIdx.x
@@ -56,9 +56,10 @@ def gather_kernel(tools: Any, threads: int) -> Any:
             place, unit = item // hidden, item % hidden
             step, row = place // batch, place % batch
             length = lengths[index(row)]
-            at = ((source(step, length, turned) + 1) * batch + row) * padded + unit
-            value = h[index(at)]
-            features[index(place * width + offset + unit)] = value if step < length else value * 0
+            value = zero
+            if step < length:
+                value = h[index(((source(step, length, turned) + 1) * batch + row) * padded + unit)]
+            features[index(place * width + offset + unit)] = value
 
     return gather
 

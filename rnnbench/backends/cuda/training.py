@@ -35,7 +35,7 @@ def kernels(device: Any, dtype: np.dtype, loss: str) -> dict[str, Any]:
         "cross_entropy": (conclusion.classes_kernel, conclusion.CLASSES_ARGUMENTS),
     }[loss]
     made = {
-        "gather": (pointwise.gather_kernel(device, threads), pointwise.GATHER_ARGUMENTS),
+        "gather": (pointwise.gather_kernel(device, dtype, threads), pointwise.GATHER_ARGUMENTS),
         "scatter": (pointwise.scatter_kernel(device, dtype, threads), pointwise.SCATTER_ARGUMENTS),
         "turn": (pointwise.turn_kernel(device, dtype, threads), pointwise.TURN_ARGUMENTS),
         f"answer_{loss}": (answer(device, dtype, threads), arguments),

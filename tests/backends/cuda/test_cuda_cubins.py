@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 
 from rnnbench import cells
-from rnnbench.backends.cuda import backward, forward, gemm, packing, stepwise, toolkit
-from rnnbench.backends.cuda.elements import Elements, elements
+from rnnbench.backends.cuda import backward, conclusion, forward, gemm, packing, pointwise, stepwise, toolkit
+from rnnbench.backends.cuda.elements import Elements, elements, update_element
 from rnnbench.backends.cuda.limits import Limits
 from rnnbench.backends.cuda.plan import Plan, plan_for
 from rnnbench.backends.cuda.toolkit.kernels import packed, unpacked
+from rnnbench.optimizers import Adam
 
 pytest.importorskip(
     "numba_cuda", reason="numba-cuda is not installed; python -m pip install 'rnnbench[cuda13]' runs these tests"
@@ -116,6 +117,37 @@ def test_kernels_around_the_loop_keep_to_their_budget(name: str) -> None:
     make, arguments, threads, more = AROUND[name]
     for kernel in built(make(tools(), np.dtype("float32"), *more), arguments, "float32", threads):
         check(kernel, "float32", threads, cooperative=False)
+
+
+TRAINING_THREADS = 256
+
+
+def training_kernels() -> dict[str, tuple[Any, tuple[str, ...]]]:
+    tool, dtype, threads = tools(), np.dtype("float32"), TRAINING_THREADS
+    adam = update_element(Adam.element, Adam.slots, Adam.constants, dtype, tool)
+    return {
+        "gather": (pointwise.gather_kernel(tool, dtype, threads), pointwise.GATHER_ARGUMENTS),
+        "scatter": (pointwise.scatter_kernel(tool, dtype, threads), pointwise.SCATTER_ARGUMENTS),
+        "turn": (pointwise.turn_kernel(tool, dtype, threads), pointwise.TURN_ARGUMENTS),
+        "update": (pointwise.update_kernel(tool, dtype, threads, adam, True), pointwise.UPDATE_ARGUMENTS),
+        "mse": (conclusion.numbers_kernel(tool, dtype, threads), conclusion.NUMBERS_ARGUMENTS),
+        "cross_entropy": (conclusion.classes_kernel(tool, dtype, threads), conclusion.CLASSES_ARGUMENTS),
+        "square": (conclusion.square_kernel(tool, dtype, threads, 64), conclusion.SQUARE_ARGUMENTS),
+        "conclude": (conclusion.conclude_kernel(tool, threads), conclusion.CONCLUDE_ARGUMENTS),
+    }
+
+
+IN_FLOAT32 = ("gather", "scatter", "turn")
+
+
+@pytest.mark.parametrize("name", [*IN_FLOAT32, "update", "mse", "cross_entropy", "square", "conclude"])
+def test_kernels_of_training_keep_to_their_budget(name: str) -> None:
+    """Losses and norms are summed in float64, as on the host; the update reads its factor in it."""
+    kernel, arguments = training_kernels()[name]
+    for each in built(kernel, arguments, "float32", TRAINING_THREADS):
+        check(each, "float32" if name in IN_FLOAT32 else "float64", TRAINING_THREADS, cooperative=False)
+        if name == "update":
+            assert not re.search(r"(add|sub|mul|div|fma|sqrt)\S*\.f64", each.ptx), "an update computes in float32"
 
 
 @pytest.mark.parametrize("fast", [False, True])
