@@ -211,7 +211,7 @@ def list_command(
 
 @app.command(epilog=_examples("rnnbench info", "rnnbench info --json"))
 def info(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show versions, CPU, cores, threads, BLAS, the cache of compiled kernels, and the backends."""
+    """Show versions, CPU, cores, threads, BLAS, the cache of compiled kernels, the backends, and what CUDA finds."""
     from rnnbench.sweeps.provenance import describe_installation
 
     description = describe_installation()
@@ -275,7 +275,7 @@ def _entries(kind: Kind) -> dict[str, str]:
     module = "rnnbench.sweeps.plugins" if kind is Kind.probes else f"rnnbench.{kind.value}"
     entries: dict[str, Any] = importlib.import_module(module).entries()
     found = {name: _summary(entries[name]) for name in sorted(entries)}
-    if kind is Kind.implementations:
+    if kind in (Kind.implementations, Kind.backends):
         absent = {name: entries[name].missing() for name in found}
         found = {name: f"{text} ({absent[name]})" if absent[name] else text for name, text in found.items()}
     return found

@@ -69,15 +69,21 @@ def loss_and_gradient(
     Raises ShapeError where targets do not fit the outputs, InputError for a class outside [0, K).
     """
     compute = lookup("loss", name, LOSSES)
-    rows, size = outputs.shape
-    expected = (rows, size) if name == "mse" else (rows,)
-    if targets.shape != expected:
-        raise ShapeError(f"targets have shape {targets.shape}; expected {expected} for outputs {outputs.shape}")
-    if name == "cross_entropy" and rows and (targets.min() < 0 or targets.max() >= size):
-        raise InputError(
-            f"targets lie in [{targets.min()}, {targets.max()}]; expected classes in [0, {size}), the outputs' width"
-        )
+    check_targets(name, outputs.shape, targets)
+    rows = len(outputs)
     counts = np.ones(rows, np.bool_) if counts is None else np.ascontiguousarray(counts)
     d_outputs = np.empty_like(outputs, order="C")
     loss = compute(np.ascontiguousarray(outputs), np.ascontiguousarray(targets), counts, d_outputs)
     return float(loss), d_outputs
+
+
+def check_targets(name: str, shape: tuple[int, ...], targets: np.ndarray) -> None:
+    """Raise ShapeError where targets do not fit outputs of a shape (N, K), InputError for a class outside [0, K)."""
+    rows, size = shape
+    expected = (rows, size) if name == "mse" else (rows,)
+    if targets.shape != expected:
+        raise ShapeError(f"targets have shape {targets.shape}; expected {expected} for outputs {shape}")
+    if name == "cross_entropy" and rows and (targets.min() < 0 or targets.max() >= size):
+        raise InputError(
+            f"targets lie in [{targets.min()}, {targets.max()}]; expected classes in [0, {size}), the outputs' width"
+        )

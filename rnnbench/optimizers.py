@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
-from rnnbench.backends.cpu.compilation import kernel
+from rnnbench.arithmetic import Scalar
+from rnnbench.backends.cpu.compilation import inlined, kernel
+from rnnbench.cells.base import Scalars
 from rnnbench.errors import InputError
 from rnnbench.registry import lookup
 
@@ -46,43 +49,62 @@ def clip_by_global_norm(gradient: np.ndarray, limit: float, norm: float) -> None
         gradient *= gradient.dtype.type(limit / norm)
 
 
-@kernel
-def _sgd(weights: Any, gradient: Any, velocity: Any, rate: Any, momentum: Any) -> None:
-    for i in range(weights.size):
-        velocity[i] = momentum * velocity[i] + gradient[i]
-        weights[i] -= rate * velocity[i]
+def sgd_element(weight: Scalar, gradient: Scalar, state: Scalars, constants: Scalars) -> tuple[Scalar, Scalars]:
+    """Return one weight and its state after a step; constants are the rate and the momentum."""
+    rate, momentum = constants
+    velocity = momentum * state[0] + gradient
+    return weight - rate * velocity, (velocity,)
+
+
+def rmsprop_element(weight: Scalar, gradient: Scalar, state: Scalars, constants: Scalars) -> tuple[Scalar, Scalars]:
+    """Return one weight and its state after a step; constants are the rate, a, 1 - a and e."""
+    rate, decay, rest, epsilon = constants
+    square = decay * state[0] + rest * gradient * gradient
+    return weight - rate * gradient / (math.sqrt(square) + epsilon), (square,)
+
+
+def adam_element(weight: Scalar, gradient: Scalar, state: Scalars, constants: Scalars) -> tuple[Scalar, Scalars]:
+    """Return one weight and its state after a step; constants are both corrections, b1, 1 - b1, b2, 1 - b2 and e."""
+    rate, correction, mean_decay, mean_rest, square_decay, square_rest, epsilon = constants
+    mean = mean_decay * state[0] + mean_rest * gradient
+    square = square_decay * state[1] + square_rest * gradient * gradient
+    return weight - rate * mean / (math.sqrt(square) * correction + epsilon), (mean, square)
+
+
+_sgd_element, _rmsprop_element, _adam_element = map(inlined, (sgd_element, rmsprop_element, adam_element))
 
 
 @kernel
-def _rmsprop(weights: Any, gradient: Any, square: Any, rate: Any, decay: Any, rest: Any, epsilon: Any) -> None:
+def _sgd(weights: Any, gradient: Any, velocity: Any, constants: Any) -> None:
     for i in range(weights.size):
-        square[i] = decay * square[i] + rest * gradient[i] * gradient[i]
-        weights[i] -= rate * gradient[i] / (np.sqrt(square[i]) + epsilon)
+        weights[i], (velocity[i],) = _sgd_element(weights[i], gradient[i], (velocity[i],), constants)
 
 
 @kernel
-def _adam(
-    weights: Any,
-    gradient: Any,
-    mean: Any,
-    square: Any,
-    rate: Any,
-    decays: Any,
-    rests: Any,
-    correction: Any,
-    epsilon: Any,
-) -> None:
+def _rmsprop(weights: Any, gradient: Any, square: Any, constants: Any) -> None:
     for i in range(weights.size):
-        mean[i] = decays[0] * mean[i] + rests[0] * gradient[i]
-        square[i] = decays[1] * square[i] + rests[1] * gradient[i] * gradient[i]
-        weights[i] -= rate * mean[i] / (np.sqrt(square[i]) * correction + epsilon)
+        weights[i], (square[i],) = _rmsprop_element(weights[i], gradient[i], (square[i],), constants)
+
+
+@kernel
+def _adam(weights: Any, gradient: Any, mean: Any, square: Any, constants: Any) -> None:
+    for i in range(weights.size):
+        weights[i], (mean[i], square[i]) = _adam_element(weights[i], gradient[i], (mean[i], square[i]), constants)
 
 
 class Optimizer(ABC):
-    """Changes a vector of weights in place, given the gradient; constants are cast to the weights' type."""
+    """Changes a vector of weights in place, given the gradient; constants are cast to the weights' type.
+
+    What happens to one weight is `element`, a scalar function like a cell's, so that a backend that keeps the weights
+    on a device runs the same one there.
+    """
 
     name: ClassVar[str]
     slots: ClassVar[int]
+    """Numbers that are kept for each weight."""
+    constants: ClassVar[int]
+    """Numbers that `element` is given at each step."""
+    element: ClassVar[Callable]
 
     def __init__(self, weights: np.ndarray, learning_rate: float) -> None:
         if not learning_rate > 0:
@@ -94,57 +116,58 @@ class Optimizer(ABC):
 
     def step(self, gradient: np.ndarray) -> None:
         """Take one step against the gradient."""
+        number = self.weights.dtype.type
+        self._update(gradient, tuple(number(value) for value in self.next_constants()))
+
+    def next_constants(self) -> tuple[float, ...]:
+        """Return what `element` is given at the next step, which is thereby taken."""
         self.steps += 1
-        self._update(gradient, self.weights.dtype.type)
+        return self._constants()
 
     @abstractmethod
-    def _update(self, gradient: np.ndarray, number: type) -> None: ...
+    def _constants(self) -> tuple[float, ...]: ...
+
+    @abstractmethod
+    def _update(self, gradient: np.ndarray, constants: tuple) -> None: ...
 
 
 class Sgd(Optimizer):
     """Stochastic gradient descent with momentum 0.9."""
 
-    name, slots = "sgd", 1
+    name, slots, constants, element = "sgd", 1, 2, staticmethod(sgd_element)
 
-    def _update(self, gradient: np.ndarray, number: type) -> None:
-        _sgd(self.weights, gradient, *self.state, number(self.learning_rate), number(0.9))
+    def _constants(self) -> tuple[float, ...]:
+        return self.learning_rate, 0.9
+
+    def _update(self, gradient: np.ndarray, constants: tuple) -> None:
+        _sgd(self.weights, gradient, *self.state, constants)
 
 
 class RmsProp(Optimizer):
     """Gradient divided by the root of its running mean square."""
 
-    name, slots = "rmsprop", 1
+    name, slots, constants, element = "rmsprop", 1, 4, staticmethod(rmsprop_element)
 
-    def _update(self, gradient: np.ndarray, number: type) -> None:
-        _rmsprop(
-            self.weights,
-            gradient,
-            *self.state,
-            number(self.learning_rate),
-            number(0.9),
-            number(0.1),
-            number(1e-8),
-        )
+    def _constants(self) -> tuple[float, ...]:
+        return self.learning_rate, 0.9, 0.1, 1e-8
+
+    def _update(self, gradient: np.ndarray, constants: tuple) -> None:
+        _rmsprop(self.weights, gradient, *self.state, constants)
 
 
 class Adam(Optimizer):
     """Running mean of the gradient over the root of its running mean square, both corrected for their start at 0."""
 
-    name, slots = "adam", 2
+    name, slots, constants, element = "adam", 2, 7, staticmethod(adam_element)
 
-    def _update(self, gradient: np.ndarray, number: type) -> None:
+    def _constants(self) -> tuple[float, ...]:
         mean_decay, square_decay = 0.9, 0.999
         rate = self.learning_rate / (1 - mean_decay**self.steps)
-        _adam(
-            self.weights,
-            gradient,
-            *self.state,
-            number(rate),
-            (number(mean_decay), number(square_decay)),
-            (number(1 - mean_decay), number(1 - square_decay)),
-            number(1 / math.sqrt(1 - square_decay**self.steps)),
-            number(1e-8),
-        )
+        correction = 1 / math.sqrt(1 - square_decay**self.steps)
+        return rate, correction, mean_decay, 1 - mean_decay, square_decay, 1 - square_decay, 1e-8
+
+    def _update(self, gradient: np.ndarray, constants: tuple) -> None:
+        _adam(self.weights, gradient, *self.state, constants)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {kind.name: kind for kind in (Sgd, RmsProp, Adam)}

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from rnnbench import optimizers
+from rnnbench.backends.resident import Learning, Resident, Taken
 from rnnbench.errors import InputError
 from rnnbench.network import Architecture, Network
+from rnnbench.registry import lookup
 from rnnbench.tasks.base import Batch, Task
 
 AT_ONCE = 500
 """Sequences that are evaluated together: ten thousand would keep their states at all steps in memory."""
+STEPS_AT_ONCE, NUMBERS_AT_ONCE = 1000, 1 << 26
+"""Steps, and numbers of their inputs, that a device is given at once."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ def train(
     recipe: Recipe,
     training_rng: np.random.Generator,
     evaluation_rng: np.random.Generator,
+    at_once: int = STEPS_AT_ONCE,
 ) -> Iterator[Step]:
     """Train, and yield a record of every step. Ends early once the task is solved, if the recipe says so.
 
@@ -84,22 +90,29 @@ def train(
     is of the same held-out data, and stopping at the first that passes would let them choose the network: such
     training never ends early, and the score of its last step alone decides. Where the loss or the gradient is not
     finite its record is the last one: nothing is learned from NaN.
+
+    On a backend that trains where its own numbers are, up to `at_once` steps are taken between two looks at them: the
+    network's weights are then those after the last of them, as they are at every evaluation. 1: after every step.
     """
     network.regularization = recipe.regularization
-    optimizer = optimizers.make(recipe.optimizer, network.weights, recipe.learning_rate)
+    learner = _learner(network, recipe, at_once, task.training_steps * recipe.batch * task.input_size)
     evaluation, solved = task.evaluation(evaluation_rng, recipe.evaluation_size), False
-    for number in range(1, recipe.steps + 1):
-        batch = task.sample(training_rng, recipe.batch)
-        with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and reported
-            loss = network.loss_and_gradient(batch.inputs, batch.targets, batch.mask, batch.lengths)
-            norm, clipped = clip(network.gradient, recipe)
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            yield Step(number, loss, norm, clipped, None)
-            return
-        optimizer.learning_rate = recipe.rate(number)
-        optimizer.step(network.gradient)
+    number = 0
+    while number < recipe.steps:
+        last = min(
+            number + learner.at_once, recipe.steps, number - number % recipe.evaluate_every + recipe.evaluate_every
+        )
+        rates = [recipe.rate(each) for each in range(number + 1, last + 1)]
+        batches = [task.sample(training_rng, recipe.batch) for _ in rates]
+        for taken in learner.take(batches, rates):
+            number += 1
+            loss, norm, clipped = taken
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                yield Step(number, loss, norm, clipped, None)
+                return
+            if number % recipe.evaluate_every != 0 and number != recipe.steps:
+                yield Step(number, loss, norm, clipped, None)
         if number % recipe.evaluate_every != 0 and number != recipe.steps:
-            yield Step(number, loss, norm, clipped, None)
             continue
         score, confirmation = evaluate(network, task, evaluation), None
         passed = task.solved(score) and (task.confirmation_size > 0 or number == recipe.steps)
@@ -112,12 +125,60 @@ def train(
             return
 
 
+class _Learner(ABC):
+    """Takes steps of training, some of them between two looks at what became of them."""
+
+    at_once = 1
+
+    def __init__(self, network: Network, recipe: Recipe) -> None:
+        self.network, self.recipe = network, recipe
+        self.optimizer = optimizers.make(recipe.optimizer, network.weights, recipe.learning_rate)
+
+    @abstractmethod
+    def take(self, batches: Sequence[Batch], rates: Sequence[float]) -> list[Taken]:
+        """Take a step a batch, at its learning rate; nothing changes from the first that is not finite on."""
+
+
+class _OnHost(_Learner):
+    def take(self, batches: Sequence[Batch], rates: Sequence[float]) -> list[Taken]:
+        network, [batch], [rate] = self.network, batches, rates
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and reported
+            loss = network.loss_and_gradient(batch.inputs, batch.targets, batch.mask, batch.lengths)
+            norm, clipped = clip(network.gradient, self.recipe)
+        if math.isfinite(loss) and math.isfinite(norm):
+            self.optimizer.learning_rate = rate
+            self.optimizer.step(network.gradient)
+        return [Taken(loss, norm, clipped)]
+
+
+class _OnDevice(_Learner):
+    def __init__(self, network: Network, recipe: Recipe, resident: Resident, at_once: int) -> None:
+        super().__init__(network, recipe)
+        self.resident, self.at_once = resident, at_once
+
+    def take(self, batches: Sequence[Batch], rates: Sequence[float]) -> list[Taken]:
+        constants = []
+        for rate in rates:
+            self.optimizer.learning_rate = rate
+            constants.append(self.optimizer.next_constants())
+        examples = [self.network.examples(b.inputs, b.targets, b.mask, b.lengths) for b in batches]
+        return self.resident.run(examples, np.array(constants))
+
+
+def _learner(network: Network, recipe: Recipe, at_once: int, batch_size: int) -> _Learner:
+    """Return what takes the steps; on a device, of so many batches at once as are no burden to it."""
+    check_clipping(recipe)
+    kind = lookup("optimizer", recipe.optimizer, optimizers.OPTIMIZERS)
+    learning = Learning(kind.element, kind.slots, kind.constants, recipe.clip_norm, recipe.clip_value)
+    resident = network.resident(learning)
+    if resident is None:
+        return _OnHost(network, recipe)
+    return _OnDevice(network, recipe, resident, max(1, min(at_once, NUMBERS_AT_ONCE // batch_size)))
+
+
 def clip(gradient: np.ndarray, recipe: Recipe) -> tuple[float, bool]:
     """Clip in place as the recipe says; return the norm before, and whether anything was clipped."""
-    if recipe.clip_norm < 0 or recipe.clip_value < 0:
-        raise InputError(
-            f"clip_norm is {recipe.clip_norm}, clip_value {recipe.clip_value}; expected numbers >= 0, 0 for none"
-        )
+    check_clipping(recipe)
     norm = optimizers.global_norm(gradient)
     clipped = False
     if recipe.clip_value:
@@ -128,6 +189,14 @@ def clip(gradient: np.ndarray, recipe: Recipe) -> tuple[float, bool]:
         optimizers.clip_by_global_norm(gradient, recipe.clip_norm, remaining)
         clipped = True
     return norm, clipped
+
+
+def check_clipping(recipe: Recipe) -> None:
+    """Raise InputError for what nothing can be clipped to."""
+    if recipe.clip_norm < 0 or recipe.clip_value < 0:
+        raise InputError(
+            f"clip_norm is {recipe.clip_norm}, clip_value {recipe.clip_value}; expected numbers >= 0, 0 for none"
+        )
 
 
 def evaluate(network: Network, task: Task, batch: Batch) -> float:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnbench.backends.resident import Learning, Model, Resident
 from rnnbench.cells.base import Cell
 from rnnbench.errors import InputError, ShapeError
 
@@ -45,10 +46,26 @@ class Gradients:
     """By the states after each step, each (T, B, H): the total derivative, through all later steps."""
 
 
+class DeviceSeconds(NamedTuple):
+    """Times on a device that keeps its numbers to itself, warm, with inputs that are in none of its caches."""
+
+    layer: np.ndarray
+    """of each repeat"""
+    product: float
+    """of a matrix product, `product_size` each way"""
+    product_size: int
+    floor: float | None
+    """the least that the recurrence can take there, where that is known"""
+
+
 class Backend(ABC):
     """Runs any cell forward and backward through time. The docstring's first line is its help text."""
 
     name: str
+
+    def missing(self) -> str | None:
+        """Return why it cannot run here and what would help, None where it can."""
+        return None
 
     @abstractmethod
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -87,6 +104,16 @@ class Backend(ABC):
 
     def synchronize(self) -> None:  # noqa: B027 - nothing to wait for is the right default
         """Wait until everything asked for is computed."""
+
+    def device_seconds(
+        self, cell: Cell, shape: tuple[int, int, int, int], dtype: np.dtype, backward: bool, repeats: int
+    ) -> DeviceSeconds | None:
+        """Return times by the device's own clock of a layer (T, B, I, H), None where it is the host's that counts."""
+        return None
+
+    def resident(self, model: Model, learning: Learning) -> Resident | None:
+        """Return what trains such a model where this backend's numbers are, None where they are the host's."""
+        return None
 
     @abstractmethod
     def describe(self, cell: Cell, hidden_size: int, batch: int, dtype: np.dtype) -> str:
@@ -132,15 +159,18 @@ def check_shapes(
         if state[name].shape != (batch, hidden):
             raise ShapeError(f"state '{name}' has shape {state[name].shape}; expected (B, H) = {(batch, hidden)}")
     if lengths is not None:
-        if lengths.shape != (batch,):
-            raise ShapeError(f"lengths has shape {lengths.shape}; expected (B,) = {(batch,)}")
-        if not np.issubdtype(lengths.dtype, np.integer):
-            raise InputError(f"lengths are {lengths.dtype}; expected integers")
-        if lengths.min() < 1 or lengths.max() > steps:
-            raise InputError(
-                f"lengths lie in [{lengths.min()}, {lengths.max()}]; expected [1, {steps}], the steps of x"
-            )
+        check_lengths(lengths, steps, batch)
     return steps, batch, features, hidden
+
+
+def check_lengths(lengths: np.ndarray, steps: int, batch: int) -> None:
+    """Raise an error that says what is expected, unless these are lengths of B sequences of T steps."""
+    if lengths.shape != (batch,):
+        raise ShapeError(f"lengths has shape {lengths.shape}; expected (B,) = {(batch,)}")
+    if not np.issubdtype(lengths.dtype, np.integer):
+        raise InputError(f"lengths are {lengths.dtype}; expected integers")
+    if lengths.min() < 1 or lengths.max() > steps:
+        raise InputError(f"lengths lie in [{lengths.min()}, {lengths.max()}]; expected [1, {steps}], the steps of x")
 
 
 def without_padding(x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnbench.backends.base import Arrays, Backend
+from rnnbench.backends.base import Arrays, Backend, check_lengths
+from rnnbench.backends.resident import Examples, Learning, Model, Resident
 from rnnbench.cells.base import Cell
 from rnnbench.errors import InputError, ShapeError
 from rnnbench.layer import Stack, StackTrace
-from rnnbench.losses import loss_and_gradient
+from rnnbench.losses import check_targets, loss_and_gradient
 from rnnbench.network.wirings import WIRINGS, run_on_own_answers
 from rnnbench.registry import lookup
 from rnnbench.regularization import add_penalty, check_applies
@@ -176,11 +177,8 @@ class Network:
     ) -> float:
         """Return the loss of a batch, its gradient left in `gradient` and `gradients`."""
         outputs, tape = self.wiring.forward(self, self.encode(inputs), lengths, targets)
-        expected = outputs.shape if self.loss == "mse" else outputs.shape[:-1]
-        if targets.shape != expected:
-            raise ShapeError(f"targets have shape {targets.shape}; expected {expected} for outputs {outputs.shape}")
+        answers = self._answers(outputs.shape, targets)
         rows = outputs.reshape(-1, self.output_size)
-        answers = targets.reshape(rows.shape if self.loss == "mse" else -1)
         loss, d_rows = loss_and_gradient(self.loss, rows, answers, self.wiring.counted(outputs, mask))
         self._to_regularize.clear()
         self.wiring.backward(self, tape, d_rows.reshape(outputs.shape))
@@ -191,6 +189,43 @@ class Network:
             add_penalty(self.regularization, trace, deltas, own)
         self._to_regularize.clear()
         return loss
+
+    def _answers(self, shape: tuple[int, ...], targets: np.ndarray) -> np.ndarray:
+        """Return right answers in rows, for outputs of a shape; ShapeError where they do not fit."""
+        expected = shape if self.loss == "mse" else shape[:-1]
+        if targets.shape != expected:
+            raise ShapeError(f"targets have shape {targets.shape}; expected {expected} for outputs {shape}")
+        return targets.reshape((-1, self.output_size) if self.loss == "mse" else -1)
+
+    def resident(self, learning: Learning) -> Resident | None:
+        """Return what trains this network where its backend's numbers are, None where it trains on the host's.
+
+        That is for one stack that reads inputs alone: many-to-one and many-to-many, without the regulariser.
+        """
+        if self.wiring.name not in ("many-to-one", "many-to-many") or self.regularization:
+            return None
+        stack, once = self.stack, self.wiring.answers_once
+        sizes = stack.num_layers, stack.directions, stack.hidden_size
+        return stack.backend.resident(Model(stack.cell, *sizes, once, self.loss, self.params), learning)
+
+    def examples(
+        self,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        mask: np.ndarray | None = None,
+        lengths: np.ndarray | None = None,
+    ) -> Examples:
+        """Return a batch as `resident` takes it; errors as in loss_and_gradient."""
+        x = self.encode(inputs)
+        if x.shape[2] != self.input_size:
+            raise ShapeError(f"inputs have {x.shape[2]} features, the network expects {self.input_size}")
+        if lengths is not None:
+            check_lengths(lengths, len(x), x.shape[1])
+        steps = () if self.wiring.answers_once else (len(x),)
+        outputs = np.broadcast_to(np.zeros((), self.dtype), (*steps, x.shape[1], self.output_size))
+        answers = self._answers(outputs.shape, targets)
+        check_targets(self.loss, (outputs.size // self.output_size, self.output_size), answers)
+        return Examples(x, answers, self.wiring.counted(outputs, mask), lengths)
 
 
 def full_name(stack: str, parameter: str) -> str:

@@ -85,7 +85,7 @@ class Exploding(Probe):
         losses, clipped, score, finite = [], 0, math.nan, True
         before = network.weights.astype(np.float64)
         streams = seeds.generator("training data"), seeds.generator("evaluation data")
-        for step in train(network, task, recipe, *streams):
+        for step in train(network, task, recipe, *streams, at_once=1):
             after = network.weights.astype(np.float64)
             norms = seen[-1]
             yield Measurement("training_loss", step.loss, unit, step.number)

@@ -6,8 +6,9 @@
 
 with I = H; forward alone keeps nothing for backward. Element-wise work is not counted. The layer and the matrix
 product are timed in turn, repeat by repeat, so that both see the same neighbours; times are medians over repeats.
-float64 is measured beside `dgemm_flop_rate`. Times say something about the machine they were taken on, ratios more
-than that.
+float64 is measured beside `dgemm_flop_rate`. On a GPU the device's own clock times what runs there, with numbers that
+are there already, and `floor_time` is the least that the recurrence can take (see backends/cuda/timing.py). Times say
+something about the machine they were taken on, ratios more than that.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, PositiveInt
 
+from rnnbench import backends, cells
 from rnnbench.backends.compile_events import Compilations
 from rnnbench.backends.threads import use_threads
 from rnnbench.implementations.timing import Sampler
@@ -52,6 +54,9 @@ class Throughput(Probe):
         """Yield the time of every repeat, and the rates of their median."""
         assert isinstance(parameters, ThroughputParameters)
         p = parameters
+        if on_device := self._on_device(p):
+            yield from on_device
+            return
         layer = Layer(p.cell, p.hidden, p.hidden, p.dtype, p.backend, seeds.generator("weights"))
         rng = seeds.generator("inputs")
         x, d_h = (rng.standard_normal((p.length, p.batch, p.hidden)).astype(p.dtype) for _ in range(2))
@@ -69,21 +74,35 @@ class Throughput(Probe):
                 sampler.calibrate()
             compile_time = compilations.seconds
             samples = alternating_times(samplers, p.repeats)
-        for repeat, seconds in enumerate(samples[0]):
-            yield Measurement("time", seconds, "s", repeat)
-        median, product = np.median(samples, axis=1)
-        passes = 1 if p.direction == "forward" else 3
-        operations = passes * 2 * len(layer.cell.gates) * p.hidden * 2 * p.hidden * p.length * p.batch
-        flop_rate = operations / median / 1e9
-        product_rate = 2 * MATRIX_SIZE**3 / product / 1e9
-        yield Measurement("median_time", median, "s")
-        yield Measurement("sequence_step_rate", p.length * p.batch / median, "sequence-step/s")
-        yield Measurement("flop_rate", flop_rate, "GFLOP/s")
-        yield Measurement("sgemm_flop_rate" if p.dtype == "float32" else "dgemm_flop_rate", product_rate, "GFLOP/s")
-        yield Measurement("fraction_of_gemm", flop_rate / product_rate, "1")
+        yield from rows(p, samples[0], 2 * MATRIX_SIZE**3 / np.median(samples[1]))
         yield Measurement("compile_time", compile_time, "s")
         yield Measurement("discarded_samples", samplers[0].discarded, "1")
         yield Measurement("unsettled_samples", sum(sampler.unsettled for sampler in samplers), "1")
+
+    def _on_device(self, p: ThroughputParameters) -> list[Measurement]:
+        """Return the rows of a backend with a clock of its own, none for any other."""
+        shape, backward = (p.length, p.batch, p.hidden, p.hidden), p.direction == "forward_backward"
+        backend = backends.get(p.backend)
+        found = backend.device_seconds(cells.get(p.cell), shape, np.dtype(p.dtype), backward, p.repeats)
+        if found is None:
+            return []
+        floor = [] if found.floor is None else [Measurement("floor_time", found.floor, "s")]
+        return [*rows(p, found.layer, 2 * found.product_size**3 / found.product), *floor]
+
+
+def rows(p: ThroughputParameters, times: np.ndarray, product_rate: float) -> Iterator[Measurement]:
+    """Yield the time of every repeat, and what their median comes to beside the rate of a matrix product."""
+    for repeat, seconds in enumerate(times):
+        yield Measurement("time", seconds, "s", repeat)
+    median = np.median(times)
+    passes = 1 if p.direction == "forward" else 3
+    operations = passes * 2 * len(cells.get(p.cell).gates) * p.hidden * 2 * p.hidden * p.length * p.batch
+    gemm = "sgemm_flop_rate" if p.dtype == "float32" else "dgemm_flop_rate"
+    yield Measurement("median_time", median, "s")
+    yield Measurement("sequence_step_rate", p.length * p.batch / median, "sequence-step/s")
+    yield Measurement("flop_rate", operations / median / 1e9, "GFLOP/s")
+    yield Measurement(gemm, product_rate / 1e9, "GFLOP/s")
+    yield Measurement("fraction_of_gemm", operations / median / product_rate, "1")
 
 
 def alternating_times(samplers: Sequence[Sampler], repeats: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnbench import backends
 from rnnbench.backends.threads import available_cores
 from rnnbench.errors import InputError
 from rnnbench.sweeps import spec
@@ -127,6 +128,8 @@ class _Run:
         self.folder.discard_temporary()
         todo = list(self.trials) if fresh else [trial for trial in self.trials if not self._is_finished(trial)]
         reused = len(self.trials) - len(todo)
+        if scheduler is None:
+            check_backends(todo)
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         provenance = describe_run(command, source, self.folder.path)
         self.folder.write_files(self.sweep.files)
@@ -176,6 +179,17 @@ class _Run:
             raise
         finally:
             self.report.stop()
+
+
+def check_backends(trials: Sequence[Trial]) -> None:
+    """Raise InputError unless every backend that trials name can run on this machine.
+
+    The workers of a cluster are other machines: what one of them lacks is the outcome of the trial.
+    """
+    known = backends.entries()
+    for name in dict.fromkeys(trial.parameters.get("backend") for trial in trials):
+        if name in known and (reason := known[name].missing()):
+            raise InputError(f'backend = "{name}": expected one that can run on this machine; {reason}')
 
 
 def _earlier(before: dict[str, Any] | None) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from rnnbench.backends.cuda import toolkit
 from rnnbench.backends.fingerprint import kernel_source_hash
 from rnnbench.backends.threads import available_cores
 from rnnbench.sweeps.trial import SCHEMA_VERSION, version_of
@@ -36,6 +37,7 @@ def describe_run(command: str, source: Path | None, results: Path) -> dict[str, 
         "load_average_at_start": list(psutil.getloadavg()),
         **describe_software(),
         "machine": describe_machine(),
+        **({"cuda": toolkit.describe()} if toolkit.installed() else {}),
     }
 
 
@@ -111,4 +113,5 @@ def describe_installation() -> dict[str, Any]:
         "kernel_source_hash": kernel_source_hash(),
         "compiled_code_cache": str(cache_folder()),
         "backends": sorted(backends.entries()),
+        "cuda": toolkit.describe(),
     }

@@ -84,7 +84,9 @@ def test_gradients(
 
 
 def test_an_unknown_backend_names_the_nearest_one() -> None:
-    with pytest.raises(InputError, match=r"unknown backend 'cpuu': did you mean 'cpu'\? known: cpu, reference"):
+    with pytest.raises(
+        InputError, match=r"unknown backend 'cpuu': did you mean 'cpu'\? known: cpu, cuda, cuda_fast, reference"
+    ):
         backends.get("cpuu")
 
 

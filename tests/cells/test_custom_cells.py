@@ -11,6 +11,8 @@ from oracles.equations import Arrays, gate_matrices, logistic
 from oracles.problems import flat_gradients, flat_trace, largest_error, layer_for, problem, run
 
 from rnnbench.arithmetic import Scalar, sigmoid, sigmoid_slope, tanh, tanh_slope, where
+from rnnbench.backends.cuda import toolkit
+from rnnbench.backends.cuda.simulator import Simulator
 from rnnbench.cells.base import Cell, Scalars
 from rnnbench.layer import Layer
 
@@ -130,9 +132,10 @@ CUSTOM = [
 ]
 
 
-@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("backend", ["reference", "cpu", "cuda"])
 @pytest.mark.parametrize(("cell", "step"), CUSTOM)
 def test_equals_its_oracle(cell: Cell, step: Callable, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toolkit, "device", Simulator)
     monkeypatch.setitem(equations.STEPS, cell.name, step)
     given = problem(cell, steps=4, batch=2, inputs=2, hidden=3, lengths=True)
     trace, gradients = run(layer_for(given, backend, cell=cell), given)
@@ -227,7 +230,7 @@ def test_constants_of_any_kind_are_part_of_the_compiled_code() -> None:
     """Cells that differ in a NumPy scalar, or in a module's attribute, must not share machine code."""
     from types import ModuleType
 
-    from rnnbench.backends.cpu.compilation import source_tag
+    from rnnbench.backends.functions import source_tag
 
     settings = ModuleType("settings")
 

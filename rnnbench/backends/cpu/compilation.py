@@ -22,16 +22,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import CellType, FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
 import llvmlite
 import numba
-import numpy as np
 from numba.core import config
 from platformdirs import user_cache_path
 
 from rnnbench.backends.fingerprint import kernel_source_hash
+from rnnbench.backends.functions import called_functions, with_names
 from rnnbench.errors import InputError
 
 _kernels: list[Any] = []
@@ -122,10 +122,10 @@ def specialise(function: Callable, names: Mapping[str, Any], tag: str, decorate:
     assert isinstance(function, FunctionType)
     helpers = {
         name: specialise(called, names, tag, decorate=inlined)
-        for name, called in _called_functions(function)
+        for name, called in called_functions(function)
         if name not in names and called.__module__ == function.__module__
     }
-    return decorate(_with_globals(function, {**helpers, **names}, tag))
+    return decorate(with_names(function, {**helpers, **names}, tag))
 
 
 def compile_element(function: Callable, replacements: Mapping[Any, Any], tag: str) -> Any:
@@ -136,69 +136,9 @@ def compile_element(function: Callable, replacements: Mapping[Any, Any], tag: st
     assert isinstance(function, FunctionType)
     names = {
         name: replacements.get(called) or compile_element(called, replacements, tag)
-        for name, called in _called_functions(function)
+        for name, called in called_functions(function)
     }
-    return inlined(_with_globals(function, names, tag))
-
-
-def _outside_names(function: FunctionType) -> dict[str, Any]:
-    """Return what a function's code can name from outside: its globals, and its closure's variables."""
-    names = {name: function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__}
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    return names | {name: cell.cell_contents for name, cell in cells}
-
-
-def _called_functions(function: FunctionType) -> list[tuple[str, FunctionType]]:
-    """Return the plain Python functions that a function's code names."""
-    return [(name, value) for name, value in _outside_names(function).items() if isinstance(value, FunctionType)]
-
-
-def _with_globals(function: FunctionType, names: Mapping[str, Any], tag: str) -> FunctionType:
-    """Return a copy of a function for which the given names, global or of its closure, stand for other values."""
-    code = function.__code__
-    old = zip(code.co_freevars, function.__closure__ or (), strict=True)
-    closure = tuple(CellType(names[name]) if name in names else cell for name, cell in old)
-    replaced = {**function.__globals__, **names}
-    copy = FunctionType(code, replaced, function.__name__, function.__defaults__, closure)
-    copy.__qualname__ = f"{function.__qualname__}.{tag}"
-    copy.__module__ = function.__module__
-    return copy
-
-
-@cache
-def source_tag(*functions: Callable | None) -> str:
-    """Return 12 hex digits over the code of a cell's functions, and of all that they call and name, in any file."""
-    digest = hashlib.sha256()
-    for function in functions:
-        _hash_code(function, digest.update, set())
-    return digest.hexdigest()[:12]
-
-
-def _hash_code(value: Any, update: Callable[[bytes], None], seen: set[int]) -> None:
-    """Feed a function's bytecode and constants to `update`, then all that it names; of other values, what they are.
-
-    A value that cannot be told apart from another by what is known of it counts as new in every process.
-    """
-    value = getattr(value, "py_func", value)
-    if isinstance(value, np.ndarray | np.generic):
-        update(f"{value.dtype} {value.shape}".encode() + value.tobytes())
-    elif isinstance(value, str | bytes | int | float | complex | tuple | None):
-        update(repr(value).encode())
-    elif not isinstance(value, FunctionType):  # types and functions in C go by their names
-        named = callable(value) and hasattr(value, "__name__")
-        update(f"{getattr(value, '__module__', '')}.{value.__name__}".encode() if named else os.urandom(16))
-    elif id(value) not in seen:
-        seen.add(id(value))
-        code = value.__code__
-        update(repr((value.__qualname__, code.co_code, code.co_names, code.co_consts, value.__defaults__)).encode())
-        for name, outside in sorted(_outside_names(value).items()):
-            update(name.encode())
-            attributes = code.co_names if isinstance(outside, ModuleType) else ()
-            for attribute in attributes:
-                if hasattr(outside, attribute):
-                    _hash_code(getattr(outside, attribute), update, seen)
-            if not attributes:
-                _hash_code(outside, update, seen)
+    return inlined(with_names(function, names, tag))
 
 
 def cache_statistics() -> dict[str, int]:

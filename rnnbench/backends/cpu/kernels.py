@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnbench.backends.cpu import backward, forward, packing
-from rnnbench.backends.cpu.compilation import compile_element, linked, source_tag, specialise
+from rnnbench.backends.cpu.compilation import compile_element, linked, specialise
 from rnnbench.backends.cpu.elementary import implementations
 from rnnbench.backends.cpu.layout import Layout
 from rnnbench.backends.cpu.product import product_for
 from rnnbench.backends.cpu.target import target
+from rnnbench.backends.functions import source_tag
 from rnnbench.cells.base import Cell
 
 
