@@ -22,13 +22,13 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from rnnbench.probes._parameters import CellName
 from rnnbench.probes.base import Measurement, Probe, ProbeParameters, Seeds
-from rnnbench.probes.training import TrainingParameters, prepare
+from rnnbench.probes.training import RecipeParameters, prepare
 from rnnbench.training import train
 
 PERCENTILES = (50, 90, 99, 100)
 
 
-class ExplodingParameters(TrainingParameters):
+class ExplodingParameters(RecipeParameters):
     """Axes of the probe exploding: those of training, with the defaults of a network that explodes."""
 
     cell: CellName = Field(default="rnn", description="a cell, see `rnnbench list cells`")
