@@ -67,8 +67,7 @@ def ablated_lstm_step(params: Arrays, x: np.ndarray, state: Arrays, gone: str) -
     """An LSTM whose gate `gone` has no weights and is 1; the others keep their order."""
     kept = [name for name in ("input", "forget", "candidate", "output") if name != gone]
     z = {
-        name: x @ w_x + state["h"] @ w_h + b
-        for name, (w_x, w_h, b) in zip(kept, gate_matrices(params, 3), strict=True)
+        name: x @ w_x + state["h"] @ w_h + b for name, (w_x, w_h, b) in zip(kept, gate_matrices(params, 3), strict=True)
     }
     gate = {name: logistic(z[name]) if name in z else 1.0 for name in ("input", "forget", "output")}
     c = gate["forget"] * state["c"] + gate["input"] * np.tanh(z["candidate"])

@@ -18,7 +18,8 @@ from rnnbench.report.tables import Column, Table
 RULE = (
     "An effect is computed for each seed, from trials that differ by what the hypothesis is about alone; its interval "
     "is Student's, at 95 %, of the mean over seeds. Supported: the whole interval lies where the hypothesis expects "
-    "it. Not supported: the whole interval lies outside. Cannot tell: it has a part in both, or there is one seed alone."
+    "it. Not supported: the whole interval lies outside. Cannot tell: it has a part in both, or there is one "
+    "seed alone."
 )
 SIGNS = {SUPPORTED: "✓", NOT_SUPPORTED: "✗", CANNOT_TELL: "?", NO_ROWS: "–"}
 """Verdicts are told apart without colour too."""

@@ -55,15 +55,15 @@ def matches(
     if "seed" not in together:
         together["seed"] = 0
     compared = {name for arm in arms for name in arm.where}
-    varying = [name for name in parameters if name not in {"seed", *compared} and _varies(together, name)]
-    for values, part in _complete(
-        together, [name for name in shown if name in parameters and name not in compared], arms
-    ):
-        kept, held = _held(part, [name for name in varying if name not in shown], arms)
+    found = _complete(together, [name for name in shown if name in parameters and name not in compared], arms)
+    apart = pd.concat([part for _, part in found]) if found else together
+    for values, part in found:
+        own = {*compared, *shown, "seed"}
+        kept, held = _held(part, [name for name in parameters if name not in own and _varies(part, name)], arms)
         table = kept.drop_duplicates(["seed", "arm"]).pivot(index="seed", columns="arm", values="value")
         table = table.reindex(columns=[arm.label for arm in arms]).dropna()
         if len(table):
-            told = {name: value for name, value in values.items() if isinstance(value, str) or name in varying}
+            told = {name: value for name, value in values.items() if isinstance(value, str) or _varies(apart, name)}
             yield Match(wording.setting(told | held), table, kept[kept["seed"].isin(table.index)])
 
 

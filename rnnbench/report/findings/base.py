@@ -102,19 +102,19 @@ class Finding:
     def interval_text(self) -> str:
         """The interval, both ends to the same digit; why there is none for one seed."""
         low, high = self.interval
-        return "one seed" if math.isnan(low) else wording.interval(low, high)
+        if math.isnan(low):
+            return "one seed"
+        return wording.interval(low, high) if low < high else "all seeds alike"
 
     @property
     def sentence(self) -> str:
         """Arms, effect, interval and seeds."""
-        seeds = wording.count(len(self.effects), "seed")
-        within = "no interval from one seed" if math.isnan(self.interval[0]) else f"95 % {self.interval_text}, {seeds}"
-        text = f"{self.where}: " if self.where else ""
-        return (
-            f"{text}{self.means}; {self.effect_text} ({within})."
-            if self.means
-            else f"{text}{self.effect_text} ({within})."
-        )
+        low, high = self.interval
+        within = "no interval from one seed" if math.isnan(low) else f"the same in {len(self.effects)} seeds"
+        if low < high:
+            within = f"95 % {self.interval_text}, {len(self.effects)} seeds"
+        said = [self.means, f"effect {self.effect_text} ({within})"]
+        return f"{self.where}: {'; '.join(filter(None, said))}." if self.where else f"{'; '.join(filter(None, said))}."
 
 
 class Claim(ABC):
@@ -138,6 +138,10 @@ class Claim(ABC):
     probe: ClassVar[str]
     quantities: ClassVar[Sequence[str]]
     """The measured quantities that the effect is made of; rows of all of them are needed."""
+    value_unit: ClassVar[str] = ""
+    """The unit of what the arms came to, where a reader would miss it."""
+    parameters: ClassVar[Sequence[str]] = ("cell",)
+    """The parameters that tell its arms apart; trials of all of them are needed."""
     settings: ClassVar[Sequence[str]] = ()
     """The parameters whose values are judged apart; all others are held where most trials are."""
 
@@ -156,7 +160,7 @@ class Claim(ABC):
 
     def findings(self, rows: Rows) -> list[Finding]:
         """Return what the rows of the claim's probe say, a finding a setting; none where rows are missing."""
-        if not set(self.quantities) <= set(rows.quantities):
+        if not set(self.quantities) <= set(rows.scalars()) or not set(self.parameters) <= set(rows.parameters):
             return []
         frame = self.frame(rows)
         found = []
@@ -172,8 +176,8 @@ class Claim(ABC):
         self, rows: Rows, where: str, effects: pd.Series, values: pd.DataFrame, trials: pd.DataFrame
     ) -> Finding:
         kept = values.loc[effects.index]
-        several = values.shape[1] > 1
-        means = ", ".join(f"{arm} {wording.significant(kept[arm].mean())}" for arm in kept) if several else ""
+        told = [wording.measured(wording.significant(kept[arm].mean()), self.value_unit) for arm in kept]
+        means = ", ".join(f"{arm} {value}" for arm, value in zip(kept, told, strict=True)) if len(told) > 1 else ""
         measured = rows.measurements[rows.measurements["quantity"].isin(self.quantities)]
         measured = measured[["key", "quantity", "value", "unit"]].merge(trials[["key", "arm", "seed"]], on="key")
         measured.insert(0, "where", where)

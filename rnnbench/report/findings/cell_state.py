@@ -83,8 +83,8 @@ class BiasDoesMost(_Decay):
     def comparisons(self, frame: pd.DataFrame) -> Iterator[Comparison]:
         """Yield every positive bias, with the LSTM without one and the RNN."""
         for bias in _biased(frame):
-            biased = Arm(f"LSTM, bias {bias:g}", cell="lstm", gate_bias=bias)
-            others = Arm("LSTM, bias 0", cell="lstm", gate_bias=0.0), Arm("RNN", cell="rnn")
+            biased = Arm(f"LSTM with bias {bias:g}", cell="lstm", gate_bias=bias)
+            others = Arm("with bias 0", cell="lstm", gate_bias=0.0), Arm("RNN", cell="rnn")
             yield Comparison([biased, *others], f"bias {bias:g}")
 
     def effects(self, values: pd.DataFrame, arms: Sequence[Arm]) -> pd.Series:

@@ -17,13 +17,13 @@ class _Clipping(Claim):
     """Training with a bound on the global norm against training without any."""
 
     group = GROUP
+    parameters = ("cell", "gain", "clip_norm", "clip_value", "regularization")
     settings = ("task", "length", "gain")
 
     def comparisons(self, frame: pd.DataFrame) -> Iterator[Comparison]:
         """Yield every bound against none."""
         others = {"cell": "rnn", "clip_value": 0.0, "regularization": 0.0}
-        bounds = frame["clip_norm"].dropna() if "clip_norm" in frame else pd.Series(dtype=float)
-        for bound in sorted(bounds[bounds > 0].unique()):
+        for bound in sorted(frame.loc[frame["clip_norm"] > 0, "clip_norm"].unique()):
             clipped = Arm("clipped", clip_norm=bound, **others)
             yield Comparison([Arm("not clipped", clip_norm=0.0, **others), clipped], f"norm ≤ {bound:g}")
 

@@ -53,6 +53,7 @@ class GruIsCheaper(_Ratio):
         "median times, trial by trial; less time is at least 5 % less."
     )
     effect_name = "time, GRU / LSTM"
+    value_unit = "s"
     expected = Region(high=0.95)
     probe = "throughput"
     quantities = ("median_time",)

@@ -28,6 +28,7 @@ class ParametersDoNotGrow(Claim):
     expected = Region(-0.01, 0.01)
     probe = "parameter_gradient"
     quantities = ("parameter_count",)
+    parameters = ("length",)
     settings = ("cell",)
 
     def comparisons(self, frame: pd.DataFrame) -> Iterator[Comparison]:
@@ -59,6 +60,7 @@ class GradientIsASum(Claim):
     expected = Region(low=6.0)
     probe = "parameter_gradient"
     quantities = ("sum_of_shares_error_W_xh", "sum_of_shares_error_W_hh", "sum_of_shares_error_b_h")
+    parameters = ()
     settings = ("cell",)
 
     def frame(self, rows: Rows) -> pd.DataFrame:

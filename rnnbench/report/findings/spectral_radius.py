@@ -21,6 +21,7 @@ class _LongRunRate(Claim):
     unit = "nat/step"
     probe = "lyapunov"
     quantities = ("largest_exponent", "log_spectral_radius")
+    parameters = ("cell", "gain")
     settings = ("initialization", "gain")
 
     def effects(self, values: pd.DataFrame, arms: Sequence[Arm]) -> pd.Series:

@@ -19,6 +19,7 @@ class _Trained(Claim):
     group = "Wirings and what they are used for"
     probe = "training"
     quantities = ("final_score", "baseline_score", "score_higher_is_better")
+    parameters: ClassVar[Sequence[str]] = ("task",)
     settings: ClassVar[Sequence[str]] = ()
 
     def frame(self, rows: Rows) -> pd.DataFrame:
@@ -68,6 +69,7 @@ class SequenceBeatsOneStep(_Trained):
     )
     effect_name = "skill, many steps − one step"
     expected = Region(low=0.05)
+    parameters = ("task", "length")
     settings = ("task", "cell")
 
     def comparisons(self, frame: pd.DataFrame) -> Iterator[Comparison]:
@@ -111,6 +113,7 @@ class BothDirectionsTag(_Trained):
     )
     effect_name = "skill, both directions − forward"
     expected = Region(low=0.05)
+    parameters = ("task", "bidirectional")
     settings = ("task", "cell")
 
     def comparisons(self, frame: pd.DataFrame) -> Iterator[Comparison]:
