@@ -12,12 +12,13 @@ import pytest
 from made_up_claims import ADDERS, add_claim, add_counts, add_largest_loss, add_skill, add_slope, add_time
 from scipy import stats
 
+from rnnbench import probes
 from rnnbench.report import findings, page
 from rnnbench.report.document import compose
 from rnnbench.report.findings.base import CANNOT_TELL, NO_ROWS, NOT_SUPPORTED, SUPPORTED, Judged, Region, verdict
 from rnnbench.report.rows import Rows
 
-EVERY_CLAIM = pytest.mark.parametrize("name", findings.entries())
+EVERY_CLAIM = pytest.mark.parametrize("name", ADDERS)
 
 
 def judged(run, name):
@@ -36,8 +37,24 @@ def outside(region, depth):
     return region.high + depth if math.isinf(region.low) else region.low - depth
 
 
-def test_every_claim_has_made_up_rows():
-    assert set(ADDERS) == set(findings.entries())
+@pytest.mark.parametrize("claim", findings.entries().values(), ids=findings.entries())
+def test_a_claim_says_what_it_claims_and_what_it_expects(claim):
+    assert claim.hypothesis.endswith(".")
+    assert claim.experiment.endswith(".")
+    assert claim.group
+    assert claim.effect_name
+    assert any(math.isfinite(end) for end in claim.expected), "what expects everything tells nothing"
+    assert claim.expected.low <= claim.expected.high
+    assert claim.probe in probes.entries()
+    assert claim.quantities
+    ranks = [other.rank for other in findings.entries().values()]
+    assert ranks.count(claim.rank) == 1
+    groups = {other.rank[0]: other.group for other in findings.entries().values()}
+    assert groups[claim.rank[0]] == claim.group
+
+
+def test_made_up_rows_are_of_claims_that_there_are():
+    assert set(ADDERS) <= set(findings.entries())
 
 
 @EVERY_CLAIM

@@ -56,19 +56,22 @@ def matches(
         together["seed"] = 0
     compared = {name for arm in arms for name in arm.where}
     found = _complete(together, [name for name in shown if name in parameters and name not in compared], arms)
-    apart = pd.concat([part for _, part in found]) if found else together
+    apart = _varying(pd.concat([part for _, part in found]), shown) if found else []
     for values, part in found:
         own = {*compared, *shown, "seed"}
-        kept, held = _held(part, [name for name in parameters if name not in own and _varies(part, name)], arms)
+        kept, held = _held(part, _varying(part, [name for name in parameters if name not in own]), arms)
         table = kept.drop_duplicates(["seed", "arm"]).pivot(index="seed", columns="arm", values="value")
         table = table.reindex(columns=[arm.label for arm in arms]).dropna()
         if len(table):
-            told = {name: value for name, value in values.items() if isinstance(value, str) or _varies(apart, name)}
+            told = {name: value for name, value in values.items() if isinstance(value, str) or name in apart}
             yield Match(wording.setting(told | held), table, kept[kept["seed"].isin(table.index)])
 
 
-def _varies(together: pd.DataFrame, name: str) -> bool:
-    return any(part[name].nunique(dropna=False) > 1 for _, part in together.groupby("arm", sort=False))
+def _varying(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Return the parameters that take more than one value within an arm."""
+    known = [name for name in names if name in frame and frame[name].nunique(dropna=False) > 1]
+    counts = frame.groupby("arm", sort=False)[known].nunique(dropna=False)
+    return [name for name in known if (counts[name] > 1).any()]
 
 
 def _complete(
@@ -86,6 +89,7 @@ def _held(frame: pd.DataFrame, names: Sequence[str], arms: Sequence[Arm]) -> tup
         found = _complete(frame, [name], arms)
         if not found:
             return frame.iloc[:0], held
-        values, frame = max(reversed(found), key=lambda setting: len(setting[1]))
-        held |= values
+        values, kept = max(reversed(found), key=lambda setting: len(setting[1]))
+        held |= values if len(kept) < len(frame) else {}
+        frame = kept
     return frame, held

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from rnnbench.report import wording
@@ -197,16 +196,3 @@ class Judged:
     def anchor(self) -> str:
         """Where it stands in the page."""
         return f"claim-{wording.slug(self.claim.name)}"
-
-
-def skill(frame: pd.DataFrame) -> np.ndarray:
-    """Return the share of the baseline's error that training has taken away, one value a trial of the probe training.
-
-    The error is the score where lower is better, and 1 minus the score where 1 is the best. Who is worse than the
-    baseline, or diverged, has learned nothing: 0.
-    """
-    score, baseline = frame["final_score"].to_numpy(float), frame["baseline_score"].to_numpy(float)
-    higher = frame["score_higher_is_better"].to_numpy(float) > 0.5
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = 1 - np.where(higher, (1 - score) / (1 - baseline), score / baseline)
-    return np.where(frame["status"] == "diverged", 0.0, np.maximum(share, 0.0))

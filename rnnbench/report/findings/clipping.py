@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from rnnbench.report.findings._matching import Arm
-from rnnbench.report.findings.base import Claim, Comparison, Region, skill
+from rnnbench.report.findings._trained import SkillClaim
+from rnnbench.report.findings.base import Claim, Comparison, Region
 from rnnbench.report.findings.spectral_radius import GROUP
 from rnnbench.report.rows import Rows
 
@@ -52,7 +53,7 @@ class ClippingStopsExplosions(_Clipping):
         return frame.assign(value=np.log10(largest))[frame["gain"] > 1]
 
 
-class ClippingDoesNotHelpMemory(_Clipping):
+class ClippingDoesNotHelpMemory(_Clipping, SkillClaim):
     """How much more a plain RNN learns with clipping than without, at gains that do not explode."""
 
     name = "clipping_does_not_help_memory"
@@ -65,13 +66,11 @@ class ClippingDoesNotHelpMemory(_Clipping):
     )
     effect_name = "skill, clipped − not clipped"
     expected = Region(high=0.05)
-    probe = "training"
-    quantities = ("final_score", "baseline_score", "score_higher_is_better")
 
     def frame(self, rows: Rows) -> pd.DataFrame:
         """See Claim.frame; only trials at gains up to 1."""
-        frame = rows.wide()
-        return frame.assign(value=skill(frame))[frame["gain"] <= 1]
+        frame = super().frame(rows)
+        return frame[frame["gain"] <= 1]
 
     def effects(self, values: pd.DataFrame, arms: Sequence[Arm]) -> pd.Series:
         """Return what clipping adds."""

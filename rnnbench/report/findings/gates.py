@@ -7,25 +7,17 @@ from collections.abc import Iterator
 import pandas as pd
 
 from rnnbench.report.findings._matching import Arm
-from rnnbench.report.findings.base import Claim, Comparison, Region, skill
-from rnnbench.report.rows import Rows
+from rnnbench.report.findings._trained import SkillClaim
+from rnnbench.report.findings.base import Comparison, Region
 
 
-class _Ablation(Claim):
+class _Ablation(SkillClaim):
     """Skill of an LSTM less that of one without a gate, after the same training."""
 
     group = "The gates of an LSTM, taken out one at a time"
     effect_name = "skill, with the gate − without it"
     expected = Region(low=0.05)
-    probe = "training"
-    quantities = ("final_score", "baseline_score", "score_higher_is_better")
-    settings = ("task", "length")
     gate: str
-
-    def frame(self, rows: Rows) -> pd.DataFrame:
-        """See Claim.frame."""
-        frame = rows.wide()
-        return frame.assign(value=skill(frame))
 
     def comparisons(self, frame: pd.DataFrame) -> Iterator[Comparison]:
         """Yield the whole cell against the one without the gate."""

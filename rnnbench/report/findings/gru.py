@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from rnnbench.report.findings._matching import Arm
-from rnnbench.report.findings.base import Claim, Comparison, Region, skill
-from rnnbench.report.rows import Rows
+from rnnbench.report.findings._trained import SkillClaim
+from rnnbench.report.findings.base import Claim, Comparison, Region
 
 
 class _BesideLstm(Claim):
+    """Both cells, as large."""
+
     group = "GRU and LSTM"
 
     def comparisons(self, frame: pd.DataFrame) -> Iterator[Comparison]:
@@ -20,6 +22,8 @@ class _BesideLstm(Claim):
 
 
 class _Ratio(_BesideLstm):
+    """A ratio of the two."""
+
     def effects(self, values: pd.DataFrame, arms: Sequence[Arm]) -> pd.Series:
         """Return GRU over LSTM."""
         return values["GRU"] / values["LSTM"]
@@ -60,7 +64,7 @@ class GruIsCheaper(_Ratio):
     settings = ("direction", "hidden")
 
 
-class GruIsAsGood(_BesideLstm):
+class GruIsAsGood(_BesideLstm, SkillClaim):
     """Skill of a GRU less that of an LSTM, after the same training."""
 
     name = "gru_is_as_good"
@@ -72,11 +76,3 @@ class GruIsAsGood(_BesideLstm):
     )
     effect_name = "skill, GRU − LSTM"
     expected = Region(-0.1, 0.1)
-    probe = "training"
-    quantities = ("final_score", "baseline_score", "score_higher_is_better")
-    settings = ("task", "length")
-
-    def frame(self, rows: Rows) -> pd.DataFrame:
-        """See Claim.frame."""
-        frame = rows.wide()
-        return frame.assign(value=skill(frame))

@@ -9,26 +9,19 @@ import pandas as pd
 
 from rnnbench.report import wording
 from rnnbench.report.findings._matching import Arm
-from rnnbench.report.findings.base import Claim, Comparison, Region, skill
-from rnnbench.report.rows import Rows
+from rnnbench.report.findings._trained import SkillClaim
+from rnnbench.report.findings.base import Comparison, Region
 
 
-class _Trained(Claim):
+class _Wired(SkillClaim):
     """Skills after training."""
 
     group = "Wirings and what they are used for"
-    probe = "training"
-    quantities = ("final_score", "baseline_score", "score_higher_is_better")
     parameters: ClassVar[Sequence[str]] = ("task",)
     settings: ClassVar[Sequence[str]] = ()
 
-    def frame(self, rows: Rows) -> pd.DataFrame:
-        """See Claim.frame."""
-        frame = rows.wide()
-        return frame.assign(value=skill(frame))
 
-
-class WiringLearns(_Trained):
+class WiringLearns(_Wired):
     """Skill of each application in its wiring."""
 
     name = "wiring_learns_its_use"
@@ -57,7 +50,7 @@ class WiringLearns(_Trained):
         return values.iloc[:, 0]
 
 
-class SequenceBeatsOneStep(_Trained):
+class SequenceBeatsOneStep(_Wired):
     """Skill of a network that reads many steps less that of one that reads the last alone."""
 
     name = "sequence_beats_one_step"
@@ -81,7 +74,7 @@ class SequenceBeatsOneStep(_Trained):
                 yield Comparison([many, Arm("one step", task=task, length=1)], wording.words(str(task)))
 
 
-class ImageAtOnce(_Trained):
+class ImageAtOnce(_Wired):
     """Skill on digits seen at once less that on digits read pixel by pixel."""
 
     name = "image_at_once"
@@ -101,7 +94,7 @@ class ImageAtOnce(_Trained):
         yield Comparison([at_once, Arm("pixel by pixel", task="sequential_digits", length=64)])
 
 
-class BothDirectionsTag(_Trained):
+class BothDirectionsTag(_Wired):
     """Skill of a bidirectional tagger less that of one that reads forward alone."""
 
     name = "both_directions_tag"
@@ -122,7 +115,7 @@ class BothDirectionsTag(_Trained):
         yield Comparison([both, Arm("forward", bidirectional=False)])
 
 
-class TranslationNeedsTwoStacks(_Trained):
+class TranslationNeedsTwoStacks(_Wired):
     """Skill of sequence-to-sequence less that of many-to-many in step, on the same pairs."""
 
     name = "translation_needs_sequence_to_sequence"
