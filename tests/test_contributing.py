@@ -22,14 +22,15 @@ cells = ["rnn", "lstm", "gru", "ugrnn"]
 state_norm = {"probe": "state_norm", "axes": {"cell": cells}, "fixed": {"hidden": 8, "length": 9, "backend": "strict"}}
 training = {
     "probe": "training",
-    "axes": {"cell": ["ugrnn"]},
-    "fixed": {"task": "latch", "hidden": 8, "length": 5, "batch": 8, "steps": 3, "backend": "strict"},
+    "axes": {"cell": ["ugrnn"], "hidden": [4, 8], "seed": [0, 1]},
+    "fixed": {"task": "latch", "length": 5, "batch": 8, "steps": 3, "backend": "strict"},
 }
 results = rnnbench.run({"name": "all", "sweep": [state_norm, training]}, out="results", jobs=0, progress=False)
-assert list(results.trials["status"]) == ["ok"] * 5, results.trials["reason"].to_list()
+assert list(results.trials["status"]) == ["ok"] * 8, results.trials["reason"].to_list()
 norms = results.measurements.query("quantity == 'relative_state_norm'")["value"]
 assert len(norms) == 4 * 9 and norms.between(0, 1, inclusive="neither").all()
 page = report.write(results.path)[0].read_text()
+assert 'id="claim-more_units_learn_more"' in page and "latch, ugrnn: 8 units" in page
 assert 'id="state_norm"' in page and "After 9 steps RNN has the largest state" in page
 assert bytes(datasets.get("unicode_names").load().characters).startswith(b"SPACE\\nEXCLAMATION MARK\\n")
 """
@@ -59,7 +60,8 @@ def python(tree: Path, *arguments: str) -> str:
 def test_there_is_one_of_each_kind() -> None:
     folders = [Path(path).parent.as_posix() for path in EXAMPLES]
     assert folders == [
-        f"rnnbench/{kind}" for kind in ("cells", "tasks", "datasets", "probes", "report/figures", "backends")
+        f"rnnbench/{kind}"
+        for kind in ("cells", "tasks", "datasets", "probes", "report/figures", "report/findings", "backends")
     ]
 
 
@@ -68,7 +70,7 @@ def test_a_sweep_and_a_report_use_them(tree: Path) -> None:
 
 
 def test_the_contract_tests_find_and_pass_them(tree: Path) -> None:
-    names = ("ugrnn", "latch", "unicode_names", "state_norm", "strict")
+    names = ("ugrnn", "latch", "unicode_names", "state_norm", "strict", "more_units_learn_more")
     chosen = f"({' or '.join(names)}) and not rows"  # uncompiled, the rows of a probe at its usual size take minutes
     suites = (
         "cells/test_cell_contract.py",
@@ -76,6 +78,7 @@ def test_the_contract_tests_find_and_pass_them(tree: Path) -> None:
         "datasets/test_dataset_contract.py",
         "probes/test_probe_contract.py",
         "backends/test_backend_errors.py",
+        "report/test_findings.py",
     )
     printed = python(tree, "-m", "pytest", "-v", "-k", chosen, *(f"tests/{suite}" for suite in suites))
     for name in names:

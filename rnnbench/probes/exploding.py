@@ -33,13 +33,13 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from rnnbench.backends.base import Arrays
 from rnnbench.probes._parameters import CellName, TaskName
 from rnnbench.probes.base import Measurement, Probe, ProbeParameters, Seeds
-from rnnbench.probes.training import LOSS_UNITS, TrainingParameters, prepare
+from rnnbench.probes.training import LOSS_UNITS, RecipeParameters, prepare
 from rnnbench.training import train
 
 PERCENTILES = (50, 90, 99, 100)
 
 
-class ExplodingParameters(TrainingParameters):
+class ExplodingParameters(RecipeParameters):
     """Axes of the probe exploding: those of training, with the defaults of a network that explodes."""
 
     task: TaskName = Field(default="temporal_order", description="a task, see `rnnbench list tasks`")

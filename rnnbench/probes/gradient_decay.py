@@ -16,10 +16,10 @@ ln ||z_{T-k+1} ... z_T v|| - ln ||v||; for an LSTM v first enters the cell,
 ln ||f_{T-k+1} ... f_T o_T (1 - tanh(c_T)^2) v|| - ln ||v||. Paths through the weights add to it or cancel
 it: two norms of the same size need not be the same gradient.
 
-`log_theory` is what can be said beforehand. Cells without such a gate: the upper bound k ln sigma_max(W_hh) of Pascanu,
+`log_theory` is what can be said beforehand. Cells without gates: the upper bound k ln sigma_max(W_hh) of Pascanu,
 Mikolov and Bengio 2013, eq. 6-7 (the slope of tanh and ReLU is at most 1). LSTM and GRU: the path through the gates
 alone at a pre-activation of their bias b_i, ln of the root mean square over units of sigmoid(b_i)^k; the paths through
-the weights are left out, so it is no bound.
+the weights are left out, so it is no bound. A cell with gates of which none keeps memory has no such line.
 """
 
 from __future__ import annotations
@@ -117,8 +117,10 @@ def fitted_line(curve: np.ndarray) -> Iterator[Measurement]:
 
 
 def theory(layer: Layer, steps: int) -> np.ndarray:
-    """Return the theory's line (T,) in nats by lag; see the module."""
+    """Return the theory's line (T,) in nats by lag, or none, (0,); see the module."""
     lags = np.arange(steps)
+    if layer.cell.memory_gate is None and len(layer.cell.gates) > 1:
+        return np.empty(0)
     if layer.cell.memory_gate is None:
         return lags * math.log(np.linalg.norm(layer.params["W_hh"], 2))
     gate = layer.cell.gates.index(layer.cell.memory_gate)

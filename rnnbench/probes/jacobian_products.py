@@ -62,7 +62,7 @@ class JacobianProducts(Probe):
                 values = np.array([product.log_singular_values() for product in products])
                 yield from singular_value_rows(values, lag)
                 yield Measurement("log_trajectory_bound", np.median(bound), "nat", lag)
-                if layer.cell.memory_gate is None:
+                if len(layer.cell.gates) == 1:
                     theory = lag * math.log(np.linalg.norm(layer.params["W_hh"], 2))
                     yield Measurement("log_theory", theory, "nat", lag)
 

@@ -6,7 +6,7 @@ by cotangents pulled back through one step at a time and made orthogonal by QR (
 Jacobians, taken backward in time, have the exponents of the Jacobians taken forward. `burn_in` steps at either end are
 left out: there the frame has not turned into place yet, here the states still come from zero. Exponents are means over
 the batch. For a cell with one gate `log_eigenvalue` is ln |eig(W_hh)| in descending order: the exponents that the
-layer has where its nonlinearity has slope 1, those of a linear layer exactly.
+layer has where its nonlinearity has slope 1, those of a linear layer exactly; `log_spectral_radius` is the first.
 
 `largest_exponent` > 0: gradients explode, and of a layer whose states stay bounded (not a linear one) the motion is
 chaotic. An exponent of 0 keeps a direction for ever. Where a Jacobian is singular, as that of rnn_relu with units at 0,
@@ -62,6 +62,7 @@ class Lyapunov(Probe):
             moduli = np.abs(np.linalg.eigvals(np.asarray(layer.params["W_hh"], np.float64)))
             for place, value in enumerate(np.log(np.sort(moduli)[::-1]), start=1):
                 yield Measurement("log_eigenvalue", value, "nat/step", place)
+            yield Measurement("log_spectral_radius", np.log(moduli.max()), "nat/step")
 
 
 def lyapunov_exponents(path: Path, rng: np.random.Generator, burn_in: int) -> np.ndarray:

@@ -8,6 +8,10 @@ time and rescaled, so that they are measured where their sum has long ceased to 
 ln(machine epsilon) is below the resolution of the norm of dL/dW. Single entries, as the row of a rare symbol in W_xh,
 may be much smaller than that norm and still feel it.
 
+That they add up is measured too: `sum_of_shares_error_W` is ||sum of g_t - dL/dW|| / ||dL/dW||, with dL/dW from one
+backward pass over the whole sequence, NaN where that leaves the range of the floating-point type. `parameter_count` is
+the number of weights and biases of the layer, which its length has no part in.
+
 `steps_that_count_W` is the lag from which on all earlier steps together, in the order of the sum, add less than 1 % of
 its norm: how long truncated backpropagation has to be for this parameter.
 """
@@ -48,12 +52,15 @@ class ParameterGradient(Probe):
         direction = seeds.generator("direction").standard_normal((p.batch, p.hidden))
         start = {name: np.zeros_like(direction) for name in layer.cell.states} | {"h": direction}
         shares, scales = parameter_shares(Path(layer, x, stretch=1), start)
+        whole = layer.backward(layer.forward(x), d_state=start, input_gradient=False).params
+        yield Measurement("parameter_count", sum(value.size for value in layer.params.values()), "1")
         for name, of_steps in shares.items():
             if not np.isfinite(of_steps).all():
                 raise Diverged(f"the gradient by {name} is not finite")
             log_norms, remaining = log_shares(of_steps, scales)
             for lag, value in enumerate(log_norms):
                 yield Measurement(f"log_gradient_share_{name}", value, "nat", lag)
+            yield Measurement(f"sum_of_shares_error_{name}", sum_error(of_steps, scales, whole[name].ravel()), "1")
             yield Measurement(f"steps_that_count_{name}", int(np.argmax(remaining < COUNTS_FROM)), "step")
 
 
@@ -74,3 +81,12 @@ def log_shares(shares: np.ndarray, scales: np.ndarray) -> tuple[np.ndarray, np.n
     with np.errstate(divide="ignore"):  # a share of 0, as that of W_hh at the first step, is -inf
         log_norms = np.log(np.linalg.norm(shares, axis=1)) + scales - reference - np.log(norms[0])
     return log_norms, norms / norms[0]
+
+
+def sum_error(shares: np.ndarray, scales: np.ndarray, gradient: np.ndarray) -> float:
+    """Return ||sum of the true shares - gradient|| / ||gradient||; NaN where that norm is 0 or not finite."""
+    norm = np.linalg.norm(np.asarray(gradient, np.float64))
+    if not 0 < norm < np.inf:
+        return np.nan
+    total = (shares * np.exp(scales)[:, None]).sum(axis=0)
+    return float(np.linalg.norm(total - gradient) / norm)

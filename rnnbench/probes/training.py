@@ -20,14 +20,12 @@ from rnnbench.tasks.base import Task
 from rnnbench.training import Recipe, make_network, train
 
 LOSS_UNITS = {"mse": "mse", "cross_entropy": "nat"}
-RECORDED_STEPS = 100
-"""Losses and norms are recorded at about this many steps, evenly spaced."""
 PROMPT, WRITTEN, TEMPERATURE = 20, 400, 0.7
 """Characters read and written by a network that has learned a text; below temperature 1 it keeps to what is likely."""
 
 
-class TrainingParameters(InitializedParameters):
-    """Axes of the probe training: the network, the task and the recipe."""
+class RecipeParameters(InitializedParameters):
+    """Axes of every probe that trains: the network, the task and the recipe."""
 
     task: TaskName = Field(default="adding", description="a task, see `rnnbench list tasks`")
     length: PositiveInt = Field(description="steps T as the task counts them; its own default if not given")
@@ -68,13 +66,19 @@ class TrainingParameters(InitializedParameters):
         return {**values, "length": given["length"], "hidden": given["hidden"]}
 
     @model_validator(mode="after")
-    def _task_has_length(self) -> TrainingParameters:
+    def _task_has_length(self) -> RecipeParameters:
         with without_fetching(), suppress(MissingData):  # the trial will fetch or say so, the others of its sweep go on
             tasks.get(self.task)(self.length)
         return self
 
 
-def prepare(p: TrainingParameters, seeds: Seeds) -> tuple[Task, Network, Recipe]:
+class TrainingParameters(RecipeParameters):
+    """Axes of the probe training."""
+
+    recorded_steps: PositiveInt = Field(default=100, description="steps at which loss and norm are recorded, about")
+
+
+def prepare(p: RecipeParameters, seeds: Seeds) -> tuple[Task, Network, Recipe]:
     """Return the task, the network as it is initialised and the recipe that the parameters name."""
     task = tasks.get(p.task)(p.length)
     architecture = Architecture(
@@ -108,7 +112,7 @@ class Training(Probe):
             yield Measurement(f"reference_score_{name}", value, task.metric_unit)
         yield Measurement("solved_threshold", task.solved_threshold, task.metric_unit)
         yield Measurement("score_higher_is_better", float(task.higher_is_better), "1")
-        stride = max(1, p.steps // RECORDED_STEPS)
+        stride = max(1, p.steps // p.recorded_steps)
         clipped, score, solved, solved_at = 0, math.nan, False, math.nan
         streams = seeds.generator("training data"), seeds.generator("evaluation data")
         for step in train(network, task, recipe, *streams):

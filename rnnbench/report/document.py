@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from rnnbench.errors import InputError
-from rnnbench.report import figures, provenance, tables, wording
+from rnnbench.report import figures, findings, provenance, tables, wording
 from rnnbench.report.figures.base import Drawing
 from rnnbench.report.rows import Rows, seed_count
 from rnnbench.report.tables import Table
@@ -43,6 +43,8 @@ class Document:
     description: list[str]
     facts: list[tuple[str, str]]
     asked: list[Table]
+    cards: list[findings.Card]
+    """The claims, judged by these rows; none where the run has rows for none of them."""
     sections: list[Section]
     unfinished: Table | None
     provenance: list[Table]
@@ -54,8 +56,13 @@ class Document:
 
     @property
     def drawings(self) -> list[Drawing]:
-        """Every drawing, in reading order."""
+        """Every drawing of what was measured, in reading order."""
         return [drawing for section in self.sections for drawing in section.drawings]
+
+    @property
+    def judged_drawings(self) -> list[Drawing]:
+        """The drawings of the claims that were judged."""
+        return [card.drawing for card in self.cards if card.drawing]
 
     @property
     def source(self) -> str:
@@ -81,6 +88,7 @@ def compose(run: Results) -> Document:
         description=[" ".join(block.split()) for block in description.split("\n\n") if block.strip()],
         facts=list(_facts(run.trials, git)),
         asked=tables.asked_tables(run.sweep, run.trials),
+        cards=findings.cards(findings.judge(run)),
         sections=_unique_names([_section(Rows.of(run, probe)) for probe in _probes(run)]),
         unfinished=tables.unfinished_table(run.trials),
         provenance=provenance.tables(run.trials, run.provenance),

@@ -32,7 +32,7 @@ def write(run: Results, path: Path, formats: Sequence[str]) -> list[Path]:
         else:
             written += [
                 _replace(path / "figures" / f"{drawing.name}.{name}", draw(drawing, document, name))
-                for drawing in document.drawings
+                for drawing in (*document.judged_drawings, *document.drawings)
             ]
     return written
 

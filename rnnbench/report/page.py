@@ -5,6 +5,7 @@ from __future__ import annotations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from rnnbench.report import findings
 from rnnbench.report.document import Document
 from rnnbench.report.files import inline_svg
 
@@ -18,5 +19,10 @@ def render(document: Document) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    svg = {drawing.name: Markup(inline_svg(drawing, document)) for drawing in document.drawings}
-    return environment.get_template("template.html.j2").render(document=document, svg=svg)
+    svg = {
+        drawing.name: Markup(inline_svg(drawing, document))
+        for drawing in (*document.judged_drawings, *document.drawings)
+    }
+    return environment.get_template("template.html.j2").render(
+        document=document, svg=svg, rule=findings.RULE, signs=findings.SIGNS
+    )

@@ -72,6 +72,10 @@ class Rows:
 
     def wide(self) -> pd.DataFrame:
         """Return one row a trial: its key, its parameters and its scalar quantities as columns."""
+        return self._wide.copy()
+
+    @cached_property
+    def _wide(self) -> pd.DataFrame:
         scalars = self.measurements[self.measurements["quantity"].isin(self.scalars())]
         values = scalars.drop_duplicates(["key", "quantity"]).set_index(["key", "quantity"])["value"].unstack()
         return self.trials[["key", "status", *self.parameters]].merge(values, on="key", how="inner")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from rnnbench.report import findings, wording
 from rnnbench.report.document import compose
 from rnnbench.report.tables import Table
 
@@ -24,6 +26,9 @@ def show(run: Results, console: Console | None = None) -> None:
     console.print(Text(" · ".join(f"{name}: {value}" for name, value in document.facts), style="dim"))
     for warning in document.warnings:
         console.print(Text(warning, style="yellow"))
+    if document.cards:
+        console.print()
+        _show_verdicts(document.cards, console)
     for drawing in document.drawings:
         console.print()
         console.print(Text(drawing.title, style="bold"))
@@ -34,6 +39,18 @@ def show(run: Results, console: Console | None = None) -> None:
     if document.unfinished:
         console.print()
         console.print(_rich(document.unfinished))
+
+
+def _show_verdicts(cards: Sequence[findings.Card], console: Console) -> None:
+    """Print every claim that has rows with its verdicts, and how many have none."""
+    console.print(Text("Hypotheses and verdicts", style="bold"))
+    judged = [card for card in cards if card.findings]
+    for card in judged:
+        console.print(Text(card.claim.hypothesis))
+        for finding in card.findings:
+            console.print(Text(f"  {findings.SIGNS[finding.verdict]} {finding.verdict}: {finding.sentence}"))
+    if len(judged) < len(cards):
+        console.print(Text(f"No rows here for {wording.count(len(cards) - len(judged), 'other')}.", style="dim"))
 
 
 def _rich(table: Table) -> RichTable:

@@ -117,6 +117,25 @@ def mean_and_deviation(mean: float, deviation: float) -> str:
     return f"({text})×10{superscript(shift)}" if shift else text
 
 
+def interval(low: float, high: float) -> str:
+    """Return "low to high", both to the second digit of what lies between them; the one value where that is nothing.
+
+    >>> interval(-0.0123, 0.0456), interval(1234.5, 1299.0), interval(0.75, 0.75)
+    ('−0.012 to 0.046', '1,234 to 1,299', '0.750')
+    """
+    if not high > low:
+        return significant(low)
+    places = max(0, 1 - math.floor(math.log10(high - low)))
+    if places > 6 or max(abs(low), abs(high)) >= 1e6:
+        return f"{significant(low)} to {significant(high)}"
+    return f"{low:,.{places}f} to {high:,.{places}f}".replace("-", "−")
+
+
+def measured(text: str, unit: str) -> str:
+    """Return a number with its unit behind it; the unit "1" of a pure number is left out."""
+    return text if unit in ("", "1") else f"{text} {unit}"
+
+
 def count(number: int, noun: str) -> str:
     """Return "1 trial", "2 trials"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

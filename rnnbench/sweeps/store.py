@@ -28,6 +28,15 @@ MEASUREMENT_COLUMNS = pa.schema(
     [("quantity", pa.string()), ("index", pa.int64()), ("value", pa.float64()), ("unit", pa.string())]
 )
 
+_FORMAT: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": ["quantity", "unit"],
+    "store_schema": False,  # Arrow's own would hold the trial a second time
+    # Checksums cover pages, and statistics are outside of them: a file that reads well is intact.
+    "write_page_checksum": True,
+    "write_statistics": False,
+}
+
 
 class DamagedTrial(InputError):
     """A trial's file is truncated, altered or none of ours; the message names it."""
@@ -47,10 +56,9 @@ def write_trial(folder: RunFolder, trial: Trial, outcome: Outcome) -> None:
     record |= trial.versions | outcome.versions  # a process that died tells none
     columns = zip(*((row.quantity, row.index, row.value, row.unit) for row in outcome.rows), strict=True)
     rows = pa.table([list(column) for column in columns] or [[]] * 4, schema=MEASUREMENT_COLUMNS)
-    rows = rows.replace_schema_metadata({_METADATA_KEY: json.dumps(record)})
-    with replacing(folder.trial(trial.key)) as temporary:
-        # Checksums cover pages, and statistics are outside of them: a file that reads well is intact.
-        pq.write_table(rows, temporary, write_page_checksum=True, write_statistics=False, use_dictionary=False)
+    with replacing(folder.trial(trial.key)) as temporary, pq.ParquetWriter(temporary, rows.schema, **_FORMAT) as writer:
+        writer.write_table(rows)
+        writer.add_key_value_metadata({_METADATA_KEY: json.dumps(record)})
 
 
 def read_trial(path: Path) -> StoredTrial:

@@ -29,6 +29,7 @@ EVERY = [1, 2, 3, 7, STEPS, STEPS + 4]
 SHARING = {"one thread": (1, 3, 1, [1]), "sequences": (2, 5, 1, [1, 1]), "units": (2, 2, 4, [2])}
 """Threads, batch, blocks of units, and members of each team: what two threads share."""
 SAVED_STATES = {"rnn": 1, "rnn_relu": 1, "rnn_linear": 1, "lstm": 6, "gru": 5, "gru_reset_before": 4}
+SAVED_STATES |= {"lstm_no_input": 5, "lstm_no_forget": 5, "lstm_no_output": 5}
 """Arrays (T, B, H) that training cannot do without: h and the other states, and the gates that backward needs."""
 
 backend = pytest.mark.parametrize("backend", ["reference", "cpu"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,17 @@ def lstm_step(params: Arrays, x: np.ndarray, state: Arrays) -> Arrays:
     return {"h": o * np.tanh(c), "c": c}
 
 
+def ablated_lstm_step(params: Arrays, x: np.ndarray, state: Arrays, gone: str) -> Arrays:
+    """An LSTM whose gate `gone` has no weights and is 1; the others keep their order."""
+    kept = [name for name in ("input", "forget", "candidate", "output") if name != gone]
+    z = {
+        name: x @ w_x + state["h"] @ w_h + b for name, (w_x, w_h, b) in zip(kept, gate_matrices(params, 3), strict=True)
+    }
+    gate = {name: logistic(z[name]) if name in z else 1.0 for name in ("input", "forget", "output")}
+    c = gate["forget"] * state["c"] + gate["input"] * np.tanh(z["candidate"])
+    return {"h": gate["output"] * np.tanh(c), "c": c}
+
+
 def gru_step(params: Arrays, x: np.ndarray, state: Arrays) -> Arrays:
     (w_xr, w_hr, b_r), (w_xz, w_hz, b_z), (w_xn, w_hn, b_n) = gate_matrices(params, 3)
     h = state["h"]
@@ -85,6 +97,9 @@ STEPS: dict[str, Callable[[Arrays, np.ndarray, Arrays], Arrays]] = {
     "rnn_relu": rnn_relu_step,
     "rnn_linear": rnn_linear_step,
     "lstm": lstm_step,
+    "lstm_no_input": partial(ablated_lstm_step, gone="input"),
+    "lstm_no_forget": partial(ablated_lstm_step, gone="forget"),
+    "lstm_no_output": partial(ablated_lstm_step, gone="output"),
     "gru": gru_step,
     "gru_reset_before": gru_reset_before_step,
 }

@@ -274,6 +274,12 @@ def empty_run() -> Run:
     return Run()
 
 
+@pytest.fixture
+def run_factory() -> type[Run]:
+    """What makes runs with no trials yet, for tests that take several."""
+    return Run
+
+
 @pytest.fixture(scope="session")
 def build() -> Callable[..., Results]:
     """Build the rows of one probe alone: build("training", seeds=1)."""

@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_up_claims import add_claim, add_slope
 
 from rnnbench.errors import InputError
+from rnnbench.report import findings
 from rnnbench.report.document import compose
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +18,7 @@ SCRIPT = ROOT / "experiments" / "readme_tables.py"
 spec = importlib.util.spec_from_file_location("readme_tables", SCRIPT)
 readme_tables = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(readme_tables)
+BEGIN, END = readme_tables.marks("comparison")
 
 PROVENANCE = {
     "command": "rnnbench run experiments/throughput.toml",
@@ -36,12 +39,13 @@ def run(build):
 def readme(tmp_path, monkeypatch, run):
     monkeypatch.setattr(readme_tables.Results, "load", lambda path: run)
     path = tmp_path / "README.md"
-    path.write_text(f"# Title\n\n{readme_tables.BEGIN}\n{readme_tables.END}\n\nThe end.\n", encoding="utf-8")
+    path.write_text(f"# Title\n\n{BEGIN}\n{END}\n\nThe end.\n", encoding="utf-8")
     return path
 
 
-def call(readme, *arguments):
-    return readme_tables.main([*arguments, "--readme", str(readme), "--run", str(readme.parent / "results" / "fast")])
+def call(readme, *arguments, table="comparison"):
+    run = readme.parent / "results" / "fast"
+    return readme_tables.main([*arguments, "--table", table, "--readme", str(readme), "--run", str(run)])
 
 
 def test_writing_makes_the_check_pass_and_touches_nothing_else(readme):
@@ -91,7 +95,7 @@ def test_findings_of_the_figures_follow_the_table(run, readme):
     assert all(f"* {drawing.finding}\n" in text for drawing in floors)
 
 
-@pytest.mark.parametrize("text", ["", readme_tables.BEGIN, f"{readme_tables.END}\n{readme_tables.BEGIN}"])
+@pytest.mark.parametrize("text", ["", BEGIN, f"{END}\n{BEGIN}"])
 def test_a_readme_without_its_comments_is_refused(readme, capsys, text):
     readme.write_text(text, encoding="utf-8")
     assert call(readme) == 2
@@ -109,7 +113,7 @@ def test_a_missing_readme_is_told(tmp_path, monkeypatch, run, capsys):
 
 
 def test_a_missing_run_is_told(tmp_path, capsys):
-    (tmp_path / "README.md").write_text(f"{readme_tables.BEGIN}\n{readme_tables.END}\n", encoding="utf-8")
+    (tmp_path / "README.md").write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
     assert call(tmp_path / "README.md") == 2
     message = f"error: {tmp_path / 'results' / 'fast'}: no such folder; expected the results of a run"
     assert capsys.readouterr().err.startswith(message)
@@ -117,15 +121,64 @@ def test_a_missing_run_is_told(tmp_path, capsys):
 
 def test_versions_are_those_of_the_trials_where_they_tell(run, readme):
     told = replace(run, trials=run.trials.assign(torch_version="2.8.0"))
-    assert "PyTorch 2.8.0, ONNX Runtime not known, JAX 0.8.1." in readme_tables.block(told)
+    assert "PyTorch 2.8.0, ONNX Runtime not known, JAX 0.8.1." in readme_tables.comparison(told)
 
 
 def test_a_run_that_compares_nothing_is_refused(build):
     with pytest.raises(InputError, match="compares no library"):
-        readme_tables.block(build("throughput"))
+        readme_tables.comparison(build("throughput"))
 
 
-def test_readme_is_up_to_date():
-    if not (readme_tables.RUN / "sweep.toml").exists():
-        pytest.skip(f"no reference run in {readme_tables.RUN.relative_to(ROOT)}")
-    assert readme_tables.main(["--check"]) == 0
+@pytest.fixture
+def verdicts(tmp_path, monkeypatch, empty_run):
+    add_claim(empty_run, "carousel_keeps_all", 0.1, 0.01)
+    for seed in range(3):
+        for bias, slope in ((1.0, 0.0), (3.0, 0.2)):
+            add_slope(empty_run, seed, "lstm", bias, -0.1 + slope + 0.01 * (seed if bias == 1.0 else 0))
+        add_slope(empty_run, seed, "rnn", None, -0.1)
+    empty_run.provenance.update(PROVENANCE | {"command": "rnnbench run experiments/concepts.toml"})
+    monkeypatch.setattr(readme_tables.Results, "load", lambda path: empty_run.results())
+    path = tmp_path / "README.md"
+    path.write_text("\n".join(readme_tables.marks("verdicts")), encoding="utf-8")
+    return path
+
+
+def test_verdicts_are_counted_tabled_and_said_where_from(verdicts):
+    assert call(verdicts, "--check", table="verdicts") == 1
+    assert call(verdicts, table="verdicts") == 0
+    assert call(verdicts, "--check", table="verdicts") == 0
+    text = verdicts.read_text(encoding="utf-8")
+    count = len(findings.entries())
+    assert f"{count} hypotheses in {count + 1} settings: 2 supported, 1 cannot tell and {count - 2} no rows." in text
+    carousel = findings.entries()["carousel_keeps_all"].hypothesis
+    assert (
+        f"| {carousel} | adding, orthogonal | 0.100 nat/step | 0.082 to 0.118 | at least −0.01 nat/step | supported |"
+        in text
+    )
+    further = [line for line in text.splitlines() if "bias 1, adding" in line or "bias 3, adding" in line]
+    assert [line.split(" | ")[0] for line in further] == [
+        f"| {findings.entries()['lstm_carries_further'].hypothesis}",
+        "|",
+    ], "a hypothesis is named once"
+    assert findings.RULE in text
+    assert "Made by `rnnbench run experiments/concepts.toml`; rows, provenance and every figure:" in text
+
+
+def test_a_run_that_speaks_of_no_hypothesis_is_refused(empty_run):
+    empty_run.trial("null", seed=0)
+    with pytest.raises(InputError, match="no rows for any hypothesis"):
+        readme_tables.verdicts(empty_run.results())
+
+
+def test_another_run_is_for_one_table(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        readme_tables.main(["--run", str(tmp_path)])
+    assert "expected --table too" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("table", readme_tables.BLOCKS)
+def test_readme_is_up_to_date(table):
+    run = readme_tables.BLOCKS[table].run
+    if not (run / "sweep.toml").exists():
+        pytest.skip(f"no reference run in {run.relative_to(ROOT)}")
+    assert readme_tables.main(["--check", "--table", table]) == 0

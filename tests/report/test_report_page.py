@@ -20,6 +20,9 @@ from rnnbench.report.document import compose
 from rnnbench.report.tables import Column, Table
 from rnnbench.sweeps.store import Results
 
+FIGURES, CLAIMS = 10, 6
+"""Figures of the made-up run, and claims that its rows can speak of, each with a figure."""
+
 
 class Elements(HTMLParser):
     """Collects every start tag with its attributes, and checks that tags close in order."""
@@ -66,7 +69,7 @@ def test_nothing_is_fetched_and_nothing_runs(html, elements):
         assert tag not in {"script", "link", "img", "iframe", "object", "embed"}
         assert not [name for name in attributes if name.startswith("on")]
         for name in ("src", "href", "xlink:href"):
-            assert (attributes.get(name) or "#").startswith("#")
+            assert (attributes.get(name) or "#").startswith(("#", "data:text/csv;charset=utf-8;base64,"))
     assert re.findall(r"url\((?!#)[^)]*\)", html) == []
     assert "@import" not in html
 
@@ -77,7 +80,7 @@ def test_ids_are_unique_and_every_reference_has_its_id(html, elements):
     references = set(re.findall(r'(?:href="|url\()#([^")]+)', html))
     described = {a["aria-describedby"] for _, a in elements.found if "aria-describedby" in a}
     assert references | described <= set(ids)
-    assert len(described) == 10
+    assert len(described) == FIGURES + CLAIMS
 
 
 def test_headings_step_down_one_level_at_a_time(elements):
@@ -89,7 +92,7 @@ def test_headings_step_down_one_level_at_a_time(elements):
 
 def test_figures_are_images_with_a_name_and_a_description(elements):
     images = [attributes for tag, attributes in elements.found if tag == "svg"]
-    assert len(images) == 10
+    assert len(images) == FIGURES + CLAIMS
     assert all(image["role"] == "img" and image["aria-label"] and "viewbox" in image for image in images)
 
 
@@ -254,11 +257,13 @@ def test_a_table_without_its_columns_is_refused_by_name(results):
 
 
 def test_files_are_written_whole_in_every_format(small, tmp_path):
+    judged = [drawing.name for drawing in compose(small).judged_drawings]
+    assert "claim-gru_is_as_good" in judged
     written = files.write(small, tmp_path, ("html", "svg", "pdf", "png"))
     names = {str(path.relative_to(tmp_path)) for path in written}
     assert names == {
         "report.html",
-        *(f"figures/training_score-adding.{e}" for e in ("svg", "pdf", "png")),
+        *(f"figures/{name}.{e}" for e in ("svg", "pdf", "png") for name in ("training_score-adding", *judged)),
     }
     starts = {"html": b"<!DOCTYPE html>", "svg": b"<?xml", "pdf": b"%PDF-", "png": b"\x89PNG"}
     for path in written:

@@ -8,22 +8,8 @@ from scipy import stats
 
 from rnnbench.report import wording
 from rnnbench.report.rows import Rows, groups, seed_count
+from rnnbench.report.statistics import mean_interval
 from rnnbench.report.tables import Column, Table, setting_cells, setting_columns
-
-
-def mean_interval(values: np.ndarray) -> tuple[float, float]:
-    """Return Student's 95 % interval of the mean; NaN for fewer than two values.
-
-    Values are those of training seeds, most often on one and the same held-out set: the interval is about other seeds,
-    and does not cover that other data might have been held out.
-    """
-    values = values[np.isfinite(values)]
-    if len(values) < 2:
-        return np.nan, np.nan
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
-    low, high = stats.t.interval(0.95, len(values) - 1, loc=values.mean(), scale=stats.sem(values))
-    return float(low), float(high)
 
 
 def table(rows: Rows, task: str, wide: pd.DataFrame) -> Table:

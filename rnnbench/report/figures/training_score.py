@@ -17,6 +17,7 @@ from rnnbench.report import ranking, style, wording
 from rnnbench.report.figures import _final_scores, _training
 from rnnbench.report.figures.base import Drawing, Plot
 from rnnbench.report.rows import Rows, groups
+from rnnbench.report.statistics import mean_interval
 from rnnbench.report.tables import Table
 
 _RING: dict[str, Any] = {"marker": "o", "markersize": 7, "markerfacecolor": "white", "linestyle": "none"}
@@ -47,7 +48,7 @@ class Panel:
 
     def unclear(self, cell: str) -> bool:
         """Tell whether the 95 % interval of the mean has the baseline within; never for one seed."""
-        low, high = _final_scores.mean_interval(self.final[cell])
+        low, high = mean_interval(self.final[cell])
         return bool(low <= self.baseline <= high)
 
 

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rnnbench.report import style, wording
-from rnnbench.report.figures import _final_scores
 from rnnbench.report.figures._applications import Application, applications
 from rnnbench.report.figures.base import Drawing, Plot
 from rnnbench.report.rows import Rows
+from rnnbench.report.statistics import mean_interval
 from rnnbench.report.tables import Column, Table
 
 LEAST = -0.25
@@ -141,7 +141,7 @@ def _finding(found: list[Application]) -> str:
 def _beats_baseline(application: Application, cell: str) -> bool:
     """Tell whether the mean's 95 % interval lies on the better side of the baseline; the score, for one seed."""
     skill = application.skill(application.scores(cell))
-    low, _ = _final_scores.mean_interval(skill)
+    low, _ = mean_interval(skill)
     return bool((low if np.isfinite(low) else skill[0]) > 0)
 
 
