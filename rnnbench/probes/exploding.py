@@ -82,7 +82,7 @@ class Exploding(Probe):
         unit = LOSS_UNITS[task.loss]
         seen: list[Norms] = []
         network.observe = lambda gradients: seen.append(Norms.of(gradients))
-        losses, clipped, score, finite = [], 0, math.nan, True
+        losses, updates, clipped, score, finite = [], [], 0, math.nan, True
         before = network.weights.astype(np.float64)
         streams = seeds.generator("training data"), seeds.generator("evaluation data")
         for step in train(network, task, recipe, *streams, at_once=1):
@@ -96,6 +96,7 @@ class Exploding(Probe):
                 update = float(np.linalg.norm(after - before))
             yield Measurement("update_norm", update, "1", step.number)
             losses.append(step.loss)
+            updates.append(update)
             clipped += step.clipped
             score = math.nan if step.score is None else step.score
             finite = math.isfinite(step.loss) and math.isfinite(step.gradient_norm)
@@ -110,6 +111,7 @@ class Exploding(Probe):
         yield Measurement("mean_gradient_norm", float(np.mean(known)), "1")
         yield Measurement("diverged_at_step", math.nan if finite else len(losses), "step")
         yield Measurement("final_loss", float(np.mean(tail)) if finite else math.inf, unit)
+        yield Measurement("largest_update_norm", max(updates) if finite else math.inf, "1")
         yield Measurement("largest_loss", max(losses) if finite else math.inf, unit)
         yield Measurement("baseline_loss", task.baseline.loss, unit)
         yield Measurement("final_score", score, task.metric_unit)

@@ -86,6 +86,7 @@ def test_without_a_divergence_the_summary_is_that_of_the_traces() -> None:
     assert table["mean_gradient_norm"][None] == pytest.approx(norms.mean())
     assert table["fraction_clipped"][None] == pytest.approx((norms > 1).mean())
     assert table["largest_loss"][None] == max(table["training_loss"].values())
+    assert table["largest_update_norm"][None] == max(table["update_norm"].values())
 
 
 def test_the_regulariser_changes_the_first_update_and_not_the_norms_of_the_loss() -> None:

@@ -48,10 +48,10 @@ def add_skill(run: Any, seed: int, skill: float, status: str = "ok", **parameter
     return key
 
 
-def add_largest_loss(run: Any, seed: int, clip_norm: float, loss: float) -> None:
+def add_longest_step(run: Any, seed: int, clip_norm: float, length: float) -> None:
     parameters = TRAINED | {"cell": "rnn", "gain": 1.5, "clip_norm": clip_norm}
     key = run.trial("exploding", **parameters, seed=seed)
-    run.add(key, "largest_loss", "mse", (None, loss))
+    run.add(key, "largest_update_norm", "1", (None, length))
 
 
 def add_time(run: Any, seed: int, cell: str, seconds: float) -> None:
@@ -89,8 +89,8 @@ def _time(run: Any, seed: int, effect: float) -> None:
 
 
 def _exploding(run: Any, seed: int, effect: float) -> None:
-    add_largest_loss(run, seed, 1.0, 2.0)
-    add_largest_loss(run, seed, 0.0, 2.0 * 10**effect)
+    add_longest_step(run, seed, 1.0, 2.0)
+    add_longest_step(run, seed, 0.0, 2.0 * 10**effect)
 
 
 def _skills(first: dict[str, Any], second: dict[str, Any] | None = None) -> Callable[[Any, int, float], None]:

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_claims import ADDERS, add_claim, add_counts, add_largest_loss, add_skill, add_slope, add_time
+from made_up_claims import ADDERS, add_claim, add_counts, add_longest_step, add_skill, add_slope, add_time
 from scipy import stats
 
 from rnnbench import probes
@@ -200,10 +200,10 @@ def test_a_lower_score_that_is_better_is_a_skill_too(empty_run):
     assert finding.mean == pytest.approx(0.75)
 
 
-def test_a_loss_that_is_no_number_counts_as_the_largest(empty_run):
+def test_a_step_that_is_no_number_counts_as_the_largest(empty_run):
     for seed in range(3):
-        add_largest_loss(empty_run, seed, 0.0, math.inf if seed else 2e10)
-        add_largest_loss(empty_run, seed, 1.0, 2.0)
+        add_longest_step(empty_run, seed, 0.0, math.inf if seed else 2e10)
+        add_longest_step(empty_run, seed, 1.0, 2.0)
     (finding,) = judged(empty_run, "clipping_stops_explosions").findings
     most = math.log10(np.finfo(np.float32).max / 2)
     assert finding.effects.tolist() == pytest.approx([10, most, most])

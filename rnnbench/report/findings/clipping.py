@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ class _Clipping(Claim):
 
     group = GROUP
     parameters = ("cell", "gain", "clip_norm", "clip_value", "regularization")
-    settings = ("task", "length", "gain")
+    settings: ClassVar[Sequence[str]] = ("task", "length", "gain")
 
     def comparisons(self, frame: pd.DataFrame) -> Iterator[Comparison]:
         """Yield every bound against none."""
@@ -30,27 +31,28 @@ class _Clipping(Claim):
 
 
 class ClippingStopsExplosions(_Clipping):
-    """How many decades lower the highest loss of a training is with clipping than without, at gains above 1."""
+    """How many decades shorter the longest step of a training is with clipping than without, at gains above 1."""
 
     name = "clipping_stops_explosions"
     rank = (2, 4)
-    hypothesis = "Clipping the gradient's norm stops training from blowing up."
+    hypothesis = "Clipping the gradient's norm stops the steps of training from exploding."
     experiment = (
         "A plain RNN is trained from recurrent weights whose gain is above 1, with and without clipping, from the same "
-        "weights on the same data. The effect is how many powers of ten lower its highest loss is with clipping. A "
-        "loss that is no number counts as the largest of float32, 3.4×10³⁸."
+        "weights on the same data. The effect is how many powers of ten shorter its longest step is with clipping, "
+        "where a step is the norm of the change of all weights. A step that is no number counts as the largest of "
+        "float32, 3.4×10³⁸. Whether it learns then is another question: losses are in the rows of the run."
     )
-    effect_name = "log₁₀ of the highest loss, not clipped − clipped"
+    effect_name = "log₁₀ of the longest step, not clipped − clipped"
     unit = "decades"
     expected = Region(low=1.0)
     probe = "exploding"
-    quantities = ("largest_loss",)
+    quantities = ("largest_update_norm",)
 
     def frame(self, rows: Rows) -> pd.DataFrame:
         """See Claim.frame; only trials at gains above 1."""
         frame = rows.wide()
-        largest = frame["largest_loss"].fillna(np.inf).clip(upper=float(np.finfo(np.float32).max))
-        return frame.assign(value=np.log10(largest))[frame["gain"] > 1]
+        longest = frame["largest_update_norm"].fillna(np.inf).clip(upper=float(np.finfo(np.float32).max))
+        return frame.assign(value=np.log10(longest))[frame["gain"] > 1]
 
 
 class ClippingDoesNotHelpMemory(_Clipping, SkillClaim):
