@@ -39,7 +39,7 @@ class Kernel:
     ) -> None:
         self.dispatcher = toolkit.dispatcher(function, threads)
         self.signature = toolkit.signature(arguments, dtype)
-        kinds = [argument.split(": ")[1] for argument in arguments]
+        kinds = [argument.split(": ")[1].replace("number", str(dtype)) for argument in arguments]
         self.scalars = [None if kind.endswith("[]") else np.dtype(kind).type for kind in kinds]
         self.threads, self.tag = threads, f"{tag}_{dtype}_{threads}"
         self.shared_bytes = DEFAULT_SHARED_BYTES
