@@ -113,3 +113,14 @@ def test_the_simulator_is_there_where_it_is_asked_for(monkeypatch: pytest.Monkey
     assert toolkit.describe()["simulated"] is True
     assert "one block holds" in backends.get("cuda").describe(cells.get("lstm"), 8, 2, np.dtype("float32"))
     toolkit.device.cache_clear()
+
+
+def test_one_package_names_numba_cuda_and_the_driver() -> None:
+    folder = Path(toolkit.__file__).parent
+    sources = [path for path in folder.parents[2].rglob("*.py") if folder not in path.parents]
+    assert len(sources) > 100
+    pattern = re.compile(
+        r"^\s*(from|import) (numba_cuda|numba\.cuda|cuda)\b|from numba import .*\bcuda\b", re.MULTILINE
+    )
+    assert [path.name for path in sources if pattern.search(path.read_text())] == []
+    assert [path.name for path in sorted(folder.glob("*.py")) if pattern.search(path.read_text())]
