@@ -203,6 +203,16 @@ def test_a_kernel_is_compiled_once_and_then_loaded(monkeypatch: pytest.MonkeyPat
     assert len(compilations) == 4
 
 
+def test_few_blocks_are_no_reason_to_warn(recwarn: pytest.WarningsRecorder) -> None:
+    with pretended_device((9, 0)):
+        kernel = made("quiet")
+        launcher = kernel.launcher((2, 1, 1), 100)
+        assert kernel.launcher((2, 1, 1), 100) is launcher
+        assert kernel.launcher((3, 1, 1), 100) is not launcher
+    assert (launcher.griddim, launcher.blockdim, launcher.sharedmem) == ((2, 1, 1), (64, 1, 1), 100)
+    assert not recwarn.list
+
+
 def test_scalars_are_handed_over_in_the_types_of_the_signature() -> None:
     square = conclusion.square_kernel(tools(), np.dtype("float32"), 64, 2)
     kernel = Kernel(tools(), square, conclusion.SQUARE_ARGUMENTS, np.dtype("float32"), 64, "square")

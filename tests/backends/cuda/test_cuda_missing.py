@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,6 +28,14 @@ class NoDevice:
         raise RuntimeError("Error at driver init: \n\nCUDA driver library cannot be found.\n:")
 
 
+class OldDevice:
+    implementation = "NVIDIA"
+
+    @staticmethod
+    def get_current_device() -> SimpleNamespace:
+        return SimpleNamespace(compute_capability=(6, 1))
+
+
 class OldTarget:
     implementation = "Built-in"
 
@@ -38,6 +47,7 @@ def not_installed() -> None:
 SITUATIONS = {
     "not installed": (not_installed, r"numba-cuda cannot be imported \(No module named 'cuda'\); .*pip install"),
     "built-in": (OldTarget, r"numba has only its old built-in CUDA target; .*pip install 'rnnbench\[cuda13\]'"),
+    "old GPU": (lambda: OldDevice, r"the GPU has compute capability 6.1; expected 7.0 or newer"),
     "no driver": (lambda: NoDevice, "no GPU can be used: .*CUDA driver library cannot be found."),
 }
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import pickle
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,16 @@ class Kernel:
         self.threads, self.tag = threads, f"{tag}_{dtype}_{threads}"
         self.shared_bytes = DEFAULT_SHARED_BYTES
         self.compiled: Any = None
+        self._launches: dict[tuple, Any] = {}
+
+    def launcher(self, grid: tuple[int, int, int], shared_bytes: int) -> Any:
+        """Return what launches it on so many blocks, made once."""
+        key = grid, shared_bytes
+        if key not in self._launches:
+            with warnings.catch_warnings():  # that a GPU could hold more blocks: there are as many as hold the weights
+                warnings.simplefilter("ignore")
+                self._launches[key] = self.dispatcher[grid, self.threads, 0, shared_bytes]
+        return self._launches[key]
 
     def prepare(self, shared_bytes: int) -> None:
         """Have it compiled, and let its blocks have so much shared memory."""
