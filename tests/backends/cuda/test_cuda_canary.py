@@ -43,7 +43,7 @@ def test_shared_memory_above_48_kib_can_be_asked_for() -> None:
     assert callable(binding.cuKernelSetAttribute)
     assert binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
     assert callable(driver.device_memset)
-    for name in ("MULTIPROCESSOR_COUNT", "MAX_SHARED_MEMORY_PER_BLOCK_OPTIN", "L2_CACHE_SIZE"):
+    for name in ("MULTIPROCESSOR_COUNT", "MAX_SHARED_MEMORY_PER_BLOCK_OPTIN", "L2_CACHE_SIZE", "CLOCK_RATE"):
         assert hasattr(binding.CUdevice_attribute, f"CU_DEVICE_ATTRIBUTE_{name}")
 
 

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from rnnbench.backends.cuda import backward, conclusion, forward, gemm, packing,
 from rnnbench.backends.cuda.elements import Elements, elements, update_element
 from rnnbench.backends.cuda.limits import Limits
 from rnnbench.backends.cuda.plan import Plan, plan_for
-from rnnbench.backends.cuda.toolkit.kernels import packed, unpacked
+from rnnbench.backends.cuda.toolkit import kernels
+from rnnbench.backends.cuda.toolkit.kernels import Kernel, packed, unpacked
 from rnnbench.optimizers import Adam
 
 pytest.importorskip(
@@ -30,6 +32,7 @@ if toolkit.simulating():
     pytest.skip("numba-cuda was imported as its simulator, which compiles nothing", allow_module_level=True)
 
 from cubins import Compiled, compiled, pretended_device  # needs numba-cuda
+from numba.cuda.dispatcher import CUDADispatcher
 
 CAPABILITIES = ((8, 0), (9, 0, "a"))
 H100 = Limits("H100", (9, 0), multiprocessors=132, shared_bytes=227 << 10, l2_bytes=50 << 20)
@@ -169,6 +172,51 @@ def test_a_compiled_kernel_comes_back_from_its_bytes() -> None:
         assert again.cooperative == kernel.cooperative
         assert again.entry_name == kernel.entry_name
         assert bytes(again._codelibrary.get_cubin(cc=(9, 0)).code) == code
+
+
+def made(tag: str) -> Kernel:
+    kernel = pointwise.turn_kernel(tools(), np.dtype("float32"), 64)
+    return Kernel(tools(), kernel, pointwise.TURN_ARGUMENTS, np.dtype("float32"), 64, tag)
+
+
+def test_a_kernel_is_compiled_once_and_then_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In a folder of its own; another tag, GPU or version is another kernel, and a file cut short is none."""
+    monkeypatch.setattr(kernels, "writable_cache_folder", lambda: tmp_path)
+    compilations = []
+    original = CUDADispatcher.compile
+    monkeypatch.setattr(CUDADispatcher, "compile", lambda self, sig: compilations.append(sig) or original(self, sig))
+    with pretended_device((9, 0)):
+        first, second, other = made("one"), made("one"), made("two")
+        first.prepare(0)
+        assert len(compilations) == 1
+        second.prepare(0)
+        assert len(compilations) == 1
+        assert second.compiled.entry_name == first.compiled.entry_name
+        [stored] = (tmp_path / "cuda").iterdir()
+        other.prepare(0)
+        assert len(compilations) == 2
+        stored.write_bytes(stored.read_bytes()[:100])
+        made("one").prepare(0)
+        assert len(compilations) == 3
+    with pretended_device((8, 0)):
+        made("one").prepare(0)
+    assert len(compilations) == 4
+
+
+def test_few_blocks_are_no_reason_to_warn(recwarn: pytest.WarningsRecorder) -> None:
+    with pretended_device((9, 0)):
+        kernel = made("quiet")
+        launcher = kernel.launcher((2, 1, 1), 100)
+        assert kernel.launcher((2, 1, 1), 100) is launcher
+        assert kernel.launcher((3, 1, 1), 100) is not launcher
+    assert (launcher.griddim, launcher.blockdim, launcher.sharedmem) == ((2, 1, 1), (64, 1, 1), 100)
+    assert not recwarn.list
+
+
+def test_scalars_are_handed_over_in_the_types_of_the_signature() -> None:
+    square = conclusion.square_kernel(tools(), np.dtype("float32"), 64, 2)
+    kernel = Kernel(tools(), square, conclusion.SQUARE_ARGUMENTS, np.dtype("float32"), 64, "square")
+    assert kernel.scalars == [None, None, np.int32, np.float32]
 
 
 def test_no_kernel_needs_the_environment_of_the_simulator() -> None:

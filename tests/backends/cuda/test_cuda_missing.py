@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,6 +28,14 @@ class NoDevice:
         raise RuntimeError("Error at driver init: \n\nCUDA driver library cannot be found.\n:")
 
 
+class OldDevice:
+    implementation = "NVIDIA"
+
+    @staticmethod
+    def get_current_device() -> SimpleNamespace:
+        return SimpleNamespace(compute_capability=(6, 1))
+
+
 class OldTarget:
     implementation = "Built-in"
 
@@ -38,6 +47,7 @@ def not_installed() -> None:
 SITUATIONS = {
     "not installed": (not_installed, r"numba-cuda cannot be imported \(No module named 'cuda'\); .*pip install"),
     "built-in": (OldTarget, r"numba has only its old built-in CUDA target; .*pip install 'rnnbench\[cuda13\]'"),
+    "old GPU": (lambda: OldDevice, r"the GPU has compute capability 6.1; expected 7.0 or newer"),
     "no driver": (lambda: NoDevice, "no GPU can be used: .*CUDA driver library cannot be found."),
 }
 
@@ -113,3 +123,14 @@ def test_the_simulator_is_there_where_it_is_asked_for(monkeypatch: pytest.Monkey
     assert toolkit.describe()["simulated"] is True
     assert "one block holds" in backends.get("cuda").describe(cells.get("lstm"), 8, 2, np.dtype("float32"))
     toolkit.device.cache_clear()
+
+
+def test_one_package_names_numba_cuda_and_the_driver() -> None:
+    folder = Path(toolkit.__file__).parent
+    sources = [path for path in folder.parents[2].rglob("*.py") if folder not in path.parents]
+    assert len(sources) > 100
+    pattern = re.compile(
+        r"^\s*(from|import) (numba_cuda|numba\.cuda|cuda)\b|from numba import .*\bcuda\b", re.MULTILINE
+    )
+    assert [path.name for path in sources if pattern.search(path.read_text())] == []
+    assert [path.name for path in sorted(folder.glob("*.py")) if pattern.search(path.read_text())]

@@ -22,6 +22,8 @@ __all__ = ["Gpu", "Toolkit", "describe", "device", "installed", "missing", "simu
 
 SIMULATE = "NUMBA_ENABLE_CUDASIM"
 """The variable of the environment that Numba's users know: with "1" kernels run as Python, on no GPU at all."""
+OLDEST = 7, 0
+"""The first compute capability with loads that acquire and additions that release."""
 INSTALL = "python -m pip install 'rnnbench[cuda13]'  (cuda12 for a driver older than 580)"
 
 
@@ -44,9 +46,13 @@ def _missing() -> str | None:
     if getattr(cuda, "implementation", None) != "NVIDIA":
         return f"numba has only its old built-in CUDA target; {INSTALL}"
     try:
-        cuda.get_current_device()
+        gpu = cuda.get_current_device()
     except Exception as error:  # whatever the driver's loader raises, it is told in a line
         return f"no GPU can be used: {' '.join(str(error).split()).rstrip(': ')}"
+    found = tuple(gpu.compute_capability[:2])
+    if found < OLDEST:
+        has, needs = (".".join(map(str, each)) for each in (found, OLDEST))
+        return f"the GPU has compute capability {has}; expected {needs} or newer, whose blocks can wait for each other"
     return None
 
 

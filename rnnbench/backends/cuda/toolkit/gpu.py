@@ -179,4 +179,4 @@ class Gpu(Toolkit):
         kernel.prepare(shared_bytes)
         assert kernel.compiled.cooperative == cooperative
         values = [value if kind is None else kind(value) for kind, value in zip(kernel.scalars, arguments, strict=True)]
-        kernel.dispatcher[grid, kernel.threads, 0, shared_bytes](*values)
+        kernel.launcher(grid, shared_bytes)(*values)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import pickle
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,11 +40,21 @@ class Kernel:
     ) -> None:
         self.dispatcher = toolkit.dispatcher(function, threads)
         self.signature = toolkit.signature(arguments, dtype)
-        kinds = [argument.split(": ")[1] for argument in arguments]
+        kinds = [argument.split(": ")[1].replace("number", str(dtype)) for argument in arguments]
         self.scalars = [None if kind.endswith("[]") else np.dtype(kind).type for kind in kinds]
         self.threads, self.tag = threads, f"{tag}_{dtype}_{threads}"
         self.shared_bytes = DEFAULT_SHARED_BYTES
         self.compiled: Any = None
+        self._launches: dict[tuple, Any] = {}
+
+    def launcher(self, grid: tuple[int, int, int], shared_bytes: int) -> Any:
+        """Return what launches it on so many blocks, made once."""
+        key = grid, shared_bytes
+        if key not in self._launches:
+            with warnings.catch_warnings():  # that a GPU could hold more blocks: there are as many as hold the weights
+                warnings.simplefilter("ignore")
+                self._launches[key] = self.dispatcher[grid, self.threads, 0, shared_bytes]
+        return self._launches[key]
 
     def prepare(self, shared_bytes: int) -> None:
         """Have it compiled, and let its blocks have so much shared memory."""
