@@ -191,6 +191,57 @@ def compare(
         typer.echo(figure)
 
 
+@app.command(
+    epilog=_examples("rnnbench gate --base origin/main", "rnnbench gate --base v0.1 --bench lstm --markdown gate.md")
+    + "\n\nExit codes: 0 nothing is slower; 1 something is, or is broken; 2 the input is wrong; 3 cannot tell; "
+    "4 nothing was measured."
+)
+def gate(
+    base: Annotated[str, typer.Option(metavar="REF", help="The commit to compare with.")] = "origin/main",
+    head: Annotated[str, typer.Option(metavar="REF", help="The commit in question.")] = "HEAD",
+    bench: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REGEX", help="Time what matches; repeatable. Default: `gate` in asv.conf.json."),
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(metavar="PERCENT", help="A slowdown that must not pass; alarms start from half of it.")
+    ] = 5.0,
+    minutes: Annotated[
+        float, typer.Option(metavar="M", help="Measure no longer than this; builds come on top.")
+    ] = 10.0,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget the rounds of an earlier gate of these commits.")
+    ] = False,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table as Markdown.")] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything as JSON.")] = None,
+) -> None:
+    """Say whether a commit is slower than another: same, regressed, or cannot tell.
+
+    asv builds both in environments of their own, and the base once more as a control. Rounds of fresh processes follow,
+    in which the benchmarks of all sides are timed in turn, until every benchmark is clear. At most 1 % of gates raise a
+    false alarm, benchmarks together, and at most 1 % pass although a benchmark is slower by the threshold.
+
+    Ctrl-C loses nothing: rounds are stored below .asv/gate, and the same command goes on with them.
+    """
+    _check_file("--markdown", markdown)
+    _check_file("--json", json)
+    from rnnbench.regressions.gate import builds, report, result, run
+    from rnnbench.sweeps.folder import write_text
+
+    settings = run.Settings(base, head, bench or (), threshold / 100, minutes, fresh)
+    try:
+        found = run.run(settings, Path(), lambda line: typer.echo(line, err=True))
+    except builds.NothingMeasured as error:
+        typer.echo(f"error: nothing was measured: {error}", err=True)
+        raise typer.Exit(result.EXIT_NOTHING) from None
+    report.show(found, _console())
+    for path, text in ((markdown, report.markdown(found)), (json, found.to_json())):
+        if path:
+            write_text(path, text)
+            typer.echo(path)
+    raise typer.Exit(found.exit_code)
+
+
 @app.command("list", epilog=_examples("rnnbench list", "rnnbench list probes"))
 def list_command(
     kind: Annotated[Kind | None, typer.Argument(help="What to list; everything if left out.")] = None,
