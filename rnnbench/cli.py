@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import platform
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -240,6 +241,30 @@ def gate(
             write_text(path, text)
             typer.echo(path)
     raise typer.Exit(found.exit_code)
+
+
+@app.command(
+    "export-asv",
+    epilog=_examples("rnnbench export-asv results/throughput", "asv publish && asv preview"),
+)
+def export_asv(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="asv's results folder.")] = Path("results", "asv"),
+    machine: Annotated[str, typer.Option(metavar="NAME", help="The machine that asv files the results under.")] = "",
+    commit: Annotated[
+        str | None, typer.Option(metavar="REF", help="The commit that was measured; default: the run's provenance.")
+    ] = None,
+) -> None:
+    """Export the times of a run, with all samples, to results of asv: `asv publish` draws them commit by commit.
+
+    Each timed quantity becomes a benchmark, PROBE.QUANTITY, with the parameters of its points. What else is in the
+    folder stays. `asv run` lists in benchmarks.json what is in its suite alone: export after it.
+    """
+    _check_run(run)
+    from rnnbench.regressions import asv_results
+    from rnnbench.sweeps.store import Results
+
+    typer.echo(asv_results.export(Results.load(run), out, machine or platform.node(), commit))
 
 
 @app.command("list", epilog=_examples("rnnbench list", "rnnbench list probes"))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnbench.errors import InputError
+from rnnbench.regressions.git import full_hash, git, top_folder
 
 BASE, AGAIN, HEAD = SIDES = ("base", "again", "head")
 """Sides of a gate. `again` is the commit of `base`, built once more: what differs between those two is no change."""
@@ -52,7 +53,7 @@ class Repository:
             from asv.util import UserError
         except ModuleNotFoundError:
             raise InputError(MISSING_ASV) from None
-        root = Path(_git(path, "rev-parse", "--show-toplevel", error=f"{path.resolve()}: not in a git repository"))
+        root = top_folder(path)
         file = root / "asv.conf.json"
         try:
             configuration = Config.load(str(file))
@@ -78,13 +79,12 @@ class Repository:
 
     def commit(self, option: str, reference: str) -> str:
         """Return the hash of a branch, tag or commit; InputError where there is no such thing."""
-        error = f"{option} {reference}: no branch, tag or commit of {self.root}; `git fetch` may bring it"
-        return _git(self.root, "rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}", error=error)
+        return full_hash(self.root, reference, option)
 
     def refuse_changes(self) -> None:
         """Raise InputError where files differ from HEAD: what is built are commits."""
-        changes = _git(self.root, "status", "--porcelain", "--untracked-files=no").splitlines()
-        changes += _git(self.root, "status", "--porcelain", "--", str(self.suite)).splitlines()
+        changes = git(self.root, "status", "--porcelain", "--untracked-files=no").splitlines()
+        changes += git(self.root, "status", "--porcelain", "--", str(self.suite)).splitlines()
         if changes:
             names = ", ".join(dict.fromkeys(change[2:].strip() for change in changes))
             raise InputError(
@@ -162,11 +162,3 @@ class Repository:
             found = f"names {len(environments)} environments that can be made here; the gate needs one"
             raise InputError(f"{self.root / 'asv.conf.json'}: the matrix {found}")
         return environments[0]
-
-
-def _git(path: Path, *arguments: str, error: str = "") -> str:
-    """Return what git prints; InputError with the text given, or what git says, where it fails."""
-    done = subprocess.run(["git", "-C", str(path), *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise InputError(error or f"git {' '.join(arguments)}: {done.stderr.strip()}")
-    return done.stdout.rstrip("\n")
