@@ -101,7 +101,7 @@ class Evidence:
         if self.rounds == self.plan.looks[0]:
             self.biased = {identifier for identifier in self.open if self._tells_builds_apart(identifier)}
         if self.rounds in self.plan.looks:
-            self.state.look({each: np.array(self.changes.get(each, [])) for each in self.open})
+            self.state.look(self.rounds, {each: np.array(self.changes.get(each, [])) for each in self.open})
 
     def progress(self, seconds: float) -> str:
         """Return a line on how far the gate is."""

@@ -18,7 +18,7 @@ from rnnbench.regressions.gate import rounds
 from rnnbench.regressions.gate.builds import AGAIN, BASE, FOLDER, HEAD, Build, NothingMeasured, Repository
 from rnnbench.regressions.gate.evidence import Evidence
 from rnnbench.regressions.gate.result import Result, conclude
-from rnnbench.regressions.gate.sequential import Plan
+from rnnbench.regressions.gate.sequential import LOOKS, Plan
 
 MOST_LOST_ROUNDS = 3
 """Rounds in a row that end without a measurement, before the gate gives up."""
@@ -37,6 +37,7 @@ class Settings:
     """of measuring, builds not counted"""
     fresh: bool = False
     """forget rounds that were stored before"""
+    looks: tuple[int, ...] = LOOKS
 
 
 def run(settings: Settings, path: Path, say: Callable[[str], None] = lambda line: None) -> Result:
@@ -63,7 +64,7 @@ def run(settings: Settings, path: Path, say: Callable[[str], None] = lambda line
     for side, build in builds.items():
         say(f"preparing {len(names)} benchmarks in {side}")
         unable[side] = rounds.prepare(build, repository.suite, names)
-    evidence = Evidence.start(names, unable, settings.threshold)
+    evidence = Evidence.start(names, unable, settings.threshold, settings.looks)
     folder = repository.root / FOLDER / "rounds" / _run_name(builds, repository.suite, evidence.plan, names)
     if settings.fresh:
         shutil.rmtree(folder, ignore_errors=True)

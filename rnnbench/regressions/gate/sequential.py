@@ -74,15 +74,20 @@ class Plan:
         return self.bound / 2
 
     @property
-    def alarm_level(self) -> float:
-        """Return the rate of one look, benchmarks together.
+    def alarm_looks(self) -> tuple[int, ...]:
+        """Return the looks that can raise an alarm.
 
-        Looks so early that not even rounds all on one side reach their share get none.
+        They share the rate in equal parts; those so early that not even rounds all on one side reach a part have none.
         """
-        looks = [rounds for rounds in self.looks if 0.5**rounds <= self.false_alarm_rate / self.benchmarks]
+        looks = self.looks
         while looks and 0.5 ** looks[0] > self.false_alarm_rate / self.benchmarks / len(looks):
             looks = looks[1:]
-        return self.false_alarm_rate / max(1, len(looks))
+        return looks
+
+    def alarm_level(self, rounds: int) -> float:
+        """Return the rate of the look after so many rounds, benchmarks together."""
+        looks = self.alarm_looks
+        return self.false_alarm_rate / len(looks) if rounds in looks else 0.0
 
     @property
     def pass_level(self) -> float:
@@ -100,10 +105,10 @@ class State:
     not_slower: set[str] = field(default_factory=set)
     not_faster: set[str] = field(default_factory=set)
 
-    def look(self, differences: Mapping[str, np.ndarray]) -> None:
-        """Take the log ratios of all rounds so far into account; call it once a look, with every open benchmark."""
+    def look(self, rounds: int, differences: Mapping[str, np.ndarray]) -> None:
+        """Take the log ratios so far of every open benchmark into account; call it once a look, after its rounds."""
         open_ones = {name: values for name, values in differences.items() if name not in self.verdicts}
-        self.verdicts |= self._changed(open_ones)
+        self.verdicts |= self._changed(self.plan.alarm_level(rounds), open_ones)
         for name, values in open_ones.items():
             if p_below(values, self.plan.bound) <= self.plan.pass_level:
                 self.not_slower.add(name)
@@ -112,7 +117,7 @@ class State:
             if name in self.not_slower & self.not_faster:
                 self.verdicts.setdefault(name, SAME)
 
-    def _changed(self, open_ones: Mapping[str, np.ndarray]) -> dict[str, str]:
+    def _changed(self, level: float, open_ones: Mapping[str, np.ndarray]) -> dict[str, str]:
         """Return what Holm's procedure finds slower, and what it finds faster, each direction at the full rate.
 
         What an earlier look has found counts as found: then at least as many of the others may be true nulls as the
@@ -126,7 +131,7 @@ class State:
         for verdict, p_values in tests:
             left = self.plan.benchmarks - sum(each == verdict for each in self.verdicts.values())
             for name in sorted(p_values, key=p_values.__getitem__):
-                if p_values[name] > self.plan.alarm_level / left:
+                if p_values[name] > level / left:
                     break
                 found[name] = verdict
                 left -= 1
@@ -140,20 +145,22 @@ class State:
 
 
 def detectable(plan: Plan, noise: float, rounds: int, power: float = 0.9) -> float:
-    """Return the smallest slowdown, as a ratio less 1, that the last look up to `rounds` calls slower with this power.
+    """Return the smallest slowdown, as a ratio less 1, from which on gates of so many rounds call it slower.
 
-    `noise` is the standard deviation of a round's log ratio; normal noise is assumed, of which outliers make less.
-    The answer counts the last look alone, at the level of the first alarm (Holm's first step); earlier looks only add
-    to it. Infinite where no look comes so early.
+    They do with the power asked for. `noise` is the standard deviation of a round's log ratio; normal noise is assumed,
+    of which outliers make less. What counts is the last look up to `rounds`, at the level of the first alarm (Holm's
+    first step). Nothing below the threshold is promised: an early look may have called it the same by then. Infinite
+    where no look comes so early.
 
-    >>> f"{detectable(Plan(benchmarks=6), noise=0.02, rounds=24):.3f}"
-    '0.050'
+    >>> [f"{detectable(Plan(benchmarks=6), noise, rounds=24):.3f}" for noise in (0.02, 0.05)]
+    ['0.050', '0.085']
     """
-    last = max((look for look in plan.looks if look <= rounds), default=0)
-    level = plan.alarm_level / plan.benchmarks
-    if 0.5**last > level or not math.isfinite(noise):
+    last = max((look for look in plan.alarm_looks if look <= rounds), default=0)
+    if not last or not math.isfinite(noise):
         return math.inf
-    return math.expm1(plan.tolerance + _shift_caught(level, last, power) * noise)
+    level = plan.alarm_level(last) / plan.benchmarks
+    shift = _shift_caught(level, last, power + plan.miss_rate)  # of those, some will have passed before
+    return max(plan.threshold, math.expm1(plan.tolerance + shift * noise))
 
 
 @functools.cache
