@@ -235,6 +235,9 @@ def gate(
     except builds.NothingMeasured as error:
         typer.echo(f"error: nothing was measured: {error}", err=True)
         raise typer.Exit(result.EXIT_NOTHING) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted: finished rounds are stored, and the same command goes on with them", err=True)
+        raise
     report.show(found, _console())
     for path, text in ((markdown, report.markdown(found)), (json, found.to_json())):
         if path:

@@ -151,6 +151,7 @@ def concluded(
 def test_exit_codes_of_verdicts(ratios: dict[str, float], expected: set[str], code: int) -> None:
     result = concluded(made_up_rounds(16, ratios))
     assert (set(verdicts(result).values()), result.exit_code) == (expected, code)
+    assert result.answer == ("regressed" if code else "same" if expected == {SAME} else "not slower")
 
 
 def test_builds_of_the_base_that_differ_can_neither_pass_nor_fail_a_benchmark() -> None:
@@ -239,6 +240,15 @@ def test_the_command_prints_writes_and_exits_with_the_answer(
     assert "Gate: regressed" in capsys.readouterr().out
     assert Path("gate.md").read_text() == report.markdown(result)
     assert json.loads(Path("gate.json").read_text())["exit_code"] == 1
+
+
+def test_ctrl_c_says_that_nothing_is_lost(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*arguments: Any) -> Result:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "run", interrupted)
+    assert command(monkeypatch) == 130
+    assert "interrupted: finished rounds are stored" in capsys.readouterr().err
 
 
 def test_a_build_that_fails_is_exit_code_4(

@@ -81,7 +81,8 @@ class Result:
     @property
     def answer(self) -> str:
         """Return the answer in a word or two."""
-        return ANSWERS[self.exit_code]
+        all_same = {row.verdict for row in self.rows} - {NEW, SKIPPED} == {SAME}
+        return SAME if all_same else ANSWERS[self.exit_code]
 
     def to_json(self) -> str:
         """Return everything as JSON; what is not known is null."""

@@ -39,6 +39,14 @@ class WorkerLost(RuntimeError):
     """A process ended, or did not answer in time; the message says what it printed last."""
 
 
+class BenchmarkKilled(RuntimeError):
+    """A benchmark took its process down: the round is lost, and the next one goes without it."""
+
+    def __init__(self, side: str, identifier: str, reason: str) -> None:
+        super().__init__(f"{identifier} on {side}: {reason}")
+        self.side, self.identifier, self.reason = side, identifier, reason
+
+
 class Worker:
     """A process of one build that times benchmarks on request."""
 
@@ -119,7 +127,8 @@ def prepare(build: Build, suite: Path, identifiers: Collection[str]) -> dict[str
     """
     try:
         with workers([build]) as started:
-            return _reasons(started[build.side], suite, identifiers)
+            started[build.side].send(prepare=list(identifiers), suite=str(suite))
+            return _reasons(started[build.side].receive(PREPARE_TIMEOUT_S))
     except WorkerLost as lost:
         if len(identifiers) == 1:
             return dict.fromkeys(identifiers, str(lost))
@@ -129,11 +138,14 @@ def prepare(build: Build, suite: Path, identifiers: Collection[str]) -> dict[str
     return reasons
 
 
-def _reasons(process: Worker, suite: Path, identifiers: Collection[str]) -> dict[str, str]:
-    process.send(prepare=list(identifiers), suite=str(suite))
-    answer = process.receive(PREPARE_TIMEOUT_S)
-    failed = {identifier: str(reason).strip().splitlines()[-1] for identifier, reason in answer["failed"].items()}
+def _reasons(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Return why benchmarks cannot run, from the answer to `prepare`."""
+    failed = {identifier: _last_line(traceback) for identifier, traceback in answer["failed"].items()}
     return dict.fromkeys(answer["skipped"], "skipped") | failed
+
+
+def _last_line(traceback: str) -> str:
+    return traceback.strip().splitlines()[-1]
 
 
 def packages(build: Build) -> dict[str, str]:
@@ -166,19 +178,21 @@ def run_round(
             process.send(prepare=order, suite=str(suite))
         for side, process in started.items():
             answer = process.receive(PREPARE_TIMEOUT_S)
-            failed[side] = dict.fromkeys(answer["skipped"], "skipped") | answer["failed"]
+            failed[side] = _reasons(answer)
         for visit in range(VISITS):
             for identifier in order:
                 for side in rng.permutation(list(started)):
                     if identifier in failed[side]:
                         continue
                     taken = _ask(started[side], failed[side], identifier, time=identifier, seconds=VISIT_S, core=core)
-                    samples[side].setdefault(identifier, []).extend(taken.get("samples", []))
+                    samples[side].setdefault(identifier, []).extend(taken.get("samples", ()))
                     if visit == 0 and identifier not in failed[side]:
                         counted = _ask(started[side], failed[side], identifier, count=identifier)
                         counts[side][identifier] = counted.get("instructions")
     medians = {
-        side: {identifier: float(np.median(values)) for identifier, values in own.items() if values}
+        side: {
+            identifier: float(np.median(values)) for identifier, values in own.items() if identifier not in failed[side]
+        }
         for side, own in samples.items()
     }
     return {
@@ -191,23 +205,15 @@ def run_round(
 
 
 def _ask(process: Worker, failed: dict[str, str], identifier: str, **request: Any) -> Mapping[str, Any]:
-    """Return an answer; a failure is noted. WorkerLost where the process is gone, which names the benchmark."""
+    """Return an answer; a failure is noted. BenchmarkKilled where the process is gone."""
     try:
         process.send(**request)
         answer = process.receive(VISIT_TIMEOUT_S)
     except WorkerLost as lost:
         raise BenchmarkKilled(process.build.side, identifier, str(lost)) from None
     if "failed" in answer:
-        failed[identifier] = str(answer["failed"]).strip().splitlines()[-1]
+        failed[identifier] = _last_line(answer["failed"])
     return answer
-
-
-class BenchmarkKilled(RuntimeError):
-    """A benchmark took its process down: the round is lost, and the next one goes without it."""
-
-    def __init__(self, side: str, identifier: str, reason: str) -> None:
-        super().__init__(f"{identifier} on {side}: {reason}")
-        self.side, self.identifier, self.reason = side, identifier, reason
 
 
 def _draw_core(rng: np.random.Generator) -> int | None:
