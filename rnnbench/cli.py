@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import platform
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -197,6 +198,84 @@ def compare(
 
         forest_plot.write(comparison, figure)
         typer.echo(figure)
+
+
+@app.command(
+    epilog=_examples("rnnbench gate --base origin/main", "rnnbench gate --base v0.1 --bench lstm --markdown gate.md")
+    + "\n\nExit codes: 0 nothing is slower; 1 something is, or is broken; 2 the input is wrong; 3 cannot tell; "
+    "4 nothing was measured."
+)
+def gate(
+    base: Annotated[str, typer.Option(metavar="REF", help="The commit to compare with.")] = "origin/main",
+    head: Annotated[str, typer.Option(metavar="REF", help="The commit in question.")] = "HEAD",
+    bench: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REGEX", help="Time what matches; repeatable. Default: `gate` in asv.conf.json."),
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(metavar="PERCENT", help="A slowdown that must not pass; alarms start from half of it.")
+    ] = 5.0,
+    minutes: Annotated[
+        float, typer.Option(metavar="M", help="Measure no longer than this; builds come on top.")
+    ] = 10.0,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget the rounds of an earlier gate of these commits.")
+    ] = False,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table as Markdown.")] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything as JSON.")] = None,
+) -> None:
+    """Say whether a commit is slower than another: same, regressed, or cannot tell.
+
+    asv builds both in environments of their own, and the base once more as a control. Rounds of fresh processes follow,
+    in which the benchmarks of all sides are timed in turn, until every benchmark is clear. At most 1 % of gates raise a
+    false alarm, benchmarks together, and at most 1 % pass although a benchmark is slower by the threshold.
+
+    Ctrl-C loses nothing: rounds are stored below .asv/gate, and the same command goes on with them.
+    """
+    _check_file("--markdown", markdown)
+    _check_file("--json", json)
+    from rnnbench.regressions.gate import builds, report, result, run
+    from rnnbench.sweeps.folder import write_text
+
+    settings = run.Settings(base, head, bench or (), threshold / 100, minutes, fresh)
+    try:
+        found = run.run(settings, Path(), lambda line: typer.echo(line, err=True))
+    except builds.NothingMeasured as error:
+        typer.echo(f"error: nothing was measured: {error}", err=True)
+        raise typer.Exit(result.EXIT_NOTHING) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted: finished rounds are stored, and the same command goes on with them", err=True)
+        raise
+    report.show(found, _console())
+    for path, text in ((markdown, report.markdown(found)), (json, found.to_json())):
+        if path:
+            write_text(path, text)
+            typer.echo(path)
+    raise typer.Exit(found.exit_code)
+
+
+@app.command(
+    "export-asv",
+    epilog=_examples("rnnbench export-asv results/throughput", "asv publish && asv preview"),
+)
+def export_asv(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="asv's results folder.")] = Path("results", "asv"),
+    machine: Annotated[str, typer.Option(metavar="NAME", help="The machine that asv files the results under.")] = "",
+    commit: Annotated[
+        str | None, typer.Option(metavar="REF", help="The commit that was measured; default: the run's provenance.")
+    ] = None,
+) -> None:
+    """Export the times of a run, with all samples, to results of asv: `asv publish` draws them commit by commit.
+
+    Each timed quantity becomes a benchmark, PROBE.QUANTITY, with the parameters of its points. What else is in the
+    folder stays. `asv run` lists in benchmarks.json what is in its suite alone: export after it.
+    """
+    _check_run(run)
+    from rnnbench.regressions import asv_results
+    from rnnbench.sweeps.store import Results
+
+    typer.echo(asv_results.export(Results.load(run), out, machine or platform.node(), commit))
 
 
 @app.command("list", epilog=_examples("rnnbench list", "rnnbench list probes"))

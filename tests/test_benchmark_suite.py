@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -151,4 +152,20 @@ def test_asv_is_pinned_and_pointed_at_the_suite() -> None:
 def test_asv_accepts_the_configuration() -> None:
     config = pytest.importorskip("asv.config", reason="asv comes with the extra 'dev'")
     loaded = config.Config.load(ROOT / "asv.conf.json")
-    assert set(vars(loaded)) == set(vars(config.Config())), "a key that asv does not know does nothing"
+    own = {"gate"}  # read by `rnnbench gate`
+    assert set(vars(loaded)) - own == set(vars(config.Config())), "a key that asv does not know does nothing"
+
+
+def test_the_gate_times_forward_and_backward_of_every_cell() -> None:
+    names = [
+        f"{full_name(kind, method)}({', '.join(map(repr, point))})"
+        for kind, method in benchmarks()
+        if getattr(kind, "params", None)
+        for point in itertools.product(*kind.params)
+    ]
+    found = {each: [name for name in names if re.search(each, name)] for each in configuration()["gate"]["benchmarks"]}
+    assert all(found.values()), "a pattern finds nothing"
+    selected = set(itertools.chain(*found.values()))
+    for cell in ("rnn", "lstm", "gru"):
+        for direction in ("forward", "forward_backward"):
+            assert any(f"'{cell}', '{direction}'" in name for name in selected)

@@ -60,8 +60,8 @@ def _times(comparison: Comparison) -> Table:
         verdict = Text(row["verdict"], style=_STYLES.get(row["verdict"], ""))
         if row["reason"]:
             verdict.append(f": {row['reason']}", style="dim")
-        numbers = [_time(row["time_a_s"]), _time(row["time_b_s"]), wording.significant(row["ratio"], 4)]
-        numbers += [_interval(row["ratio_low"], row["ratio_high"])]
+        numbers = [time_text(row["time_a_s"]), time_text(row["time_b_s"]), wording.significant(row["ratio"], 4)]
+        numbers += [interval_text(row["ratio_low"], row["ratio_high"])]
         numbers += [wording.significant(row["machine_ratio"])] if machine else []
         numbers += [wording.significant(row["q_value"], 2)]
         table.add_row(*map(Text, told), *numbers, verdict)  # Text: a name in [brackets] is no markup
@@ -93,13 +93,13 @@ def _values(values: pd.DataFrame) -> Table:
     return table
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
     """Return a time in the unit that suits it: 12.3 µs, 4.56 ms, 1.20 s."""
     scale, unit = (1.0, "s") if seconds >= 1 else (1e3, "ms") if seconds >= 1e-3 else (1e6, "µs")
     text = wording.significant(seconds * scale)
     return text if text == wording.MISSING else f"{text} {unit}"
 
 
-def _interval(low: float, high: float) -> str:
+def interval_text(low: float, high: float) -> str:
     """Return "0.984 to 1.012"; a dash where there is none."""
     return wording.MISSING if pd.isna(low) else f"{wording.significant(low, 4)} to {wording.significant(high, 4)}"
