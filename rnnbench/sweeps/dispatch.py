@@ -23,6 +23,7 @@ from distributed.system import MEMORY_LIMIT
 
 from rnnbench.backends.fingerprint import kernel_source_hash
 from rnnbench.errors import InputError
+from rnnbench.sweeps.hardware import hardware
 from rnnbench.sweeps.processes import MAIN_GUARD, death_notices, interrupts_held, kill_process
 from rnnbench.sweeps.trial import Outcome, Status, Trial, one_line, perform
 
@@ -118,6 +119,12 @@ class Pool:
         declared = [worker for worker in info if "machine" in worker["resources"]]
         host = min(worker["host"] for worker in declared or info)
         return {"workers": [host], "resources": {"machine": 1} if declared else None}
+
+    def hardware(self) -> str:
+        """Return the hardware of a worker where what runs alone is to run."""
+        host = self.placement["workers"][0]
+        worker = min(name for name, info in self.client.scheduler_info(n_workers=-1)["workers"].items() if info["host"] == host)
+        return str(self.client.run(hardware, workers=[worker])[worker])
 
     def __enter__(self) -> Pool:
         return self

@@ -14,6 +14,7 @@ from rnnbench.backends.threads import available_cores
 from rnnbench.errors import InputError
 from rnnbench.sweeps import spec
 from rnnbench.sweeps.folder import RunFolder, write_text
+from rnnbench.sweeps.hardware import hardware
 from rnnbench.sweeps.processes import refuse_to_nest
 from rnnbench.sweeps.progress import Reporter, Silent, reporter
 from rnnbench.sweeps.provenance import describe_run
@@ -87,6 +88,9 @@ def execute(
     resolved = spec.load(sweep, assignments, full)
     folder = RunFolder(Path(out or DEFAULT_FOLDER) / resolved.name)
     trials = [t if timeout is None else replace(t, timeout_s=timeout) for t in resolved.trials]
+    if any(trial.exclusive for trial in trials):
+        place = _timed_hardware(scheduler)
+        trials = [replace(trial, hardware=place) if trial.exclusive else trial for trial in trials]
     with folder.locked():
         return _Run(folder, resolved, trials, _reporter(progress)).execute(_source(sweep), jobs, fresh, scheduler)
 
@@ -100,6 +104,14 @@ def _check_arguments(jobs: int | None, timeout: float | None, scheduler: str | N
         raise InputError("--jobs 0 runs in this process, which cannot stop itself; --timeout needs at least one job")
     if jobs == 0 and scheduler is not None:
         raise InputError("--jobs 0 runs in this process; it cannot be combined with --scheduler")
+
+
+def _timed_hardware(scheduler: str | None) -> str:
+    """Return the hardware that trials are timed on, which is part of their keys."""
+    if scheduler is None:
+        return hardware()
+    with _pool(1, scheduler, alone=True) as pool:
+        return pool.hardware()
 
 
 def _reporter(progress: bool | Reporter | None) -> Reporter:
@@ -118,6 +130,7 @@ class _Run:
     def __init__(self, folder: RunFolder, sweep: spec.Sweep, trials: Sequence[Trial], report: Reporter) -> None:
         self.folder, self.sweep, self.trials, self.report = folder, sweep, trials, report
         self.ok = self.failed = 0
+        self.environments: dict[str, Any] = {}
 
     def execute(self, source: Path | None, jobs: int | None, fresh: bool, scheduler: str | None) -> Summary:
         before = self.folder.prepare()
@@ -125,7 +138,8 @@ class _Run:
         todo = list(self.trials) if fresh else [trial for trial in self.trials if not self._is_finished(trial)]
         reused = len(self.trials) - len(todo)
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        provenance = describe_run(command, source, self.folder.path)
+        provenance = describe_run(command, source)
+        self.environments = (before or {}).pop("environments", {}) | provenance["environments"]
         write_text(self.folder.sweep, self.sweep.to_toml())
         write_text(self.folder.keys, "".join(f"{trial.key}\n" for trial in self.trials))
         if todo or before is None:
@@ -151,6 +165,7 @@ class _Run:
     def _write_provenance(self, provenance: dict[str, Any], moment: str) -> None:
         import json
 
+        provenance["environments"] = self.environments
         provenance[moment] = datetime.now(UTC).isoformat(timespec="seconds")
         write_text(self.folder.provenance, json.dumps(provenance, indent=2) + "\n")
 
@@ -161,6 +176,7 @@ class _Run:
         try:
             for trial, outcome in outcomes(todo, jobs, scheduler, self.report):
                 write_trial(self.folder, trial, outcome)
+                self.environments |= outcome.environments
                 self.ok += outcome.status == "ok"
                 self.failed += outcome.status != "ok"
                 self.report.finished(trial, outcome)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rnnbench.sweeps import plugins
+from rnnbench.sweeps.provenance import environment_id
 
 
 def dask_setup(worker: Any) -> None:
-    """Import every probe; Dask calls this once in each worker process."""
+    """Import every probe, and look at the machine; Dask calls this once in each worker process."""
     plugins.entries()
+    environment_id()

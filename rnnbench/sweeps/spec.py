@@ -241,9 +241,7 @@ class _Expansion:
             except ValidationError as error:
                 self._add_validation(error)
                 continue
-            parameters = json.loads(json.dumps(checked.model_dump(), default=str))
-            packages = self.probe.packages(checked)
-            yield Trial(self.probe.name, parameters, self.probe.exclusive, self.section.timeout_s, packages)
+            yield Trial.of(self.probe, checked, self.section.timeout_s)
 
     def _add_validation(self, error: ValidationError) -> None:
         for detail in error.errors(include_url=False):

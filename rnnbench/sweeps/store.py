@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _METADATA_KEY = b"rnnbench"
+_NOT_IN_RECORDS = ("rows", "versions", "environments")
 MEASUREMENT_COLUMNS = pa.schema(
     [("quantity", pa.string()), ("index", pa.int64()), ("value", pa.float64()), ("unit", pa.string())]
 )
@@ -43,7 +44,7 @@ class StoredTrial(NamedTuple):
 def write_trial(folder: RunFolder, trial: Trial, outcome: Outcome) -> None:
     """Store one trial; StorageError if the disk will not have it, and then what was there before still is."""
     record = {"schema_version": SCHEMA_VERSION, "probe": trial.probe, "parameters": trial.parameters}
-    record |= {name: value for name, value in vars(outcome).items() if name not in ("rows", "versions")}
+    record |= {name: value for name, value in vars(outcome).items() if name not in _NOT_IN_RECORDS}
     record |= trial.versions | outcome.versions  # a process that died tells none
     columns = zip(*((row.quantity, row.index, row.value, row.unit) for row in outcome.rows), strict=True)
     rows = pa.table([list(column) for column in columns] or [[]] * 4, schema=MEASUREMENT_COLUMNS)
@@ -76,7 +77,8 @@ class Results:
     """The rows of one run.
 
     trials         one row a trial: key, probe, status, reason, runtime_s, peak_memory_bytes, started_at,
-                   kernel_source_hash, versions, and one column a parameter; missing where a probe has none
+                   kernel_source_hash, versions, where it was measured (source_hash, hardware, environment,
+                   git_commit, git_diff_hash, load_average), and one column a parameter; missing where a probe has none
     measurements   key, quantity, index (a step or a lag; missing for scalars), value, unit
     sweep          the sweep as resolved
     provenance     what it ran on, and with what
@@ -136,6 +138,8 @@ TRIAL_COLUMNS = (
     "key", "probe", "status", "reason", "runtime_s", "peak_memory_bytes", "started_at",
     "kernel_source_hash", "rnnbench_version", "numba_version", "numpy_version",
 )  # fmt: skip
+LATER_COLUMNS = ("source_hash", "hardware", "environment", "git_commit", "git_diff_hash", "load_average")
+"""Columns of `trials` that the first runs did not have yet: missing there."""
 
 
 def _trials_table(stored: dict[str, StoredTrial]) -> pd.DataFrame:
@@ -143,6 +147,7 @@ def _trials_table(stored: dict[str, StoredTrial]) -> pd.DataFrame:
 
     records = [trial.record for trial in stored.values()]
     columns: dict[str, Any] = {name: [record[name] for record in records] for name in TRIAL_COLUMNS}
+    columns |= {name: [record.get(name) for record in records] for name in LATER_COLUMNS}
     columns["peak_memory_bytes"] = pd.array(columns["peak_memory_bytes"], dtype="Int64")
     for name in dict.fromkeys(name for record in records for name in record if name.endswith("_version")):
         if name not in columns and name != "schema_version":
