@@ -318,9 +318,9 @@ def main() -> None:
         typer.echo(f"error: {error.filename or 'a file'}: {error.strerror or error}", err=True)
         sys.exit(1)
     except RuntimeError as error:
-        from rnnbench.sweeps.folder import StorageError
+        from rnnbench.sweeps.folder import RunStopped
 
-        if not isinstance(error, StorageError):
+        if not isinstance(error, RunStopped):
             raise
         typer.echo(f"error: {error}; finished trials are kept, and the same command runs the rest", err=True)
         sys.exit(1)

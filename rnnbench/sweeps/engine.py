@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from rnnbench.sweeps.store import DamagedTrial, Results, read_trial, write_trial
 from rnnbench.sweeps.trial import Outcome, Trial, perform
 
 if TYPE_CHECKING:
-    from rnnbench.sweeps.dispatch import Pool
+    from rnnbench.sweeps.cluster import Pool
 
 DEFAULT_FOLDER = Path("results")
 
@@ -210,24 +210,26 @@ def outcomes(
             report.running([trial])
             yield trial, perform(trial)
         return
+    from rnnbench.sweeps.dispatch import outcomes_of
+
     shared = [trial for trial in trials if not trial.exclusive]
     alone = [trial for trial in trials if trial.exclusive]
     if shared:
         workers = min(jobs or available_cores(), len(shared))
-        with _pool(workers, scheduler, alone=False) as pool:
-            for trial, outcome in pool.run(shared, report.running):
+        with _pool(workers, scheduler, alone=False, note=report.note) as pool:
+            for trial, outcome in outcomes_of(pool, shared, report.running):
                 if outcome is None:
                     alone.insert(0, trial)
                 else:
                     yield trial, outcome
     if alone:
-        with _pool(1, scheduler, alone=True) as pool:
-            for trial, outcome in pool.run(alone, report.running):
+        with _pool(1, scheduler, alone=True, note=report.note) as pool:
+            for trial, outcome in outcomes_of(pool, alone, report.running):
                 assert outcome is not None  # what runs alone is judged
                 yield trial, outcome
 
 
-def _pool(workers: int, scheduler: str | None, alone: bool) -> Pool:
-    from rnnbench.sweeps.dispatch import Pool
+def _pool(workers: int, scheduler: str | None, alone: bool, note: Callable[[str], None] = str) -> Pool:
+    from rnnbench.sweeps.cluster import Pool
 
-    return Pool(workers, scheduler, alone)
+    return Pool(workers, scheduler, alone, note)

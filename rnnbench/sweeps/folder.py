@@ -20,7 +20,11 @@ from rnnbench.errors import InputError
 from rnnbench.sweeps.trial import SCHEMA_VERSION
 
 
-class StorageError(RuntimeError):
+class RunStopped(RuntimeError):
+    """A run cannot go on, through no fault of its input; what is finished is kept."""
+
+
+class StorageError(RunStopped):
     """Results cannot be written: a full disk, a read-only folder. What was written before is intact."""
 
 
