@@ -191,6 +191,26 @@ def compare(
         typer.echo(figure)
 
 
+@app.command(epilog=_examples("rnnbench verify results/quickstart", "rnnbench verify results/quickstart --sample 10"))
+def verify(
+    run: RunArgument,
+    sample: Annotated[int, typer.Option(metavar="N", min=0, help="Trials to run again.")] = 3,
+) -> None:
+    """Check a run: files intact, rows as recorded, figures drawn again byte for byte, some trials run again.
+
+    Exit codes: 0 nothing is wrong; 1 something is; 2 the input is wrong. What cannot be told here, such as trials of
+    other source or of another machine, is said and counts as nothing wrong.
+    """
+    _check_run(run)
+    from rnnbench.regressions import verification
+
+    checks = verification.verify(run, sample, tell=lambda text: typer.echo(text, err=True))
+    for check in checks:
+        typer.echo(f"{check.name}: {check.verdict}: {check.detail}")
+    if any(check.verdict == "false" for check in checks):
+        raise typer.Exit(1)
+
+
 @app.command("list", epilog=_examples("rnnbench list", "rnnbench list probes"))
 def list_command(
     kind: Annotated[Kind | None, typer.Argument(help="What to list; everything if left out.")] = None,

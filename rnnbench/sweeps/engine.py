@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from rnnbench.backends.threads import available_cores
 from rnnbench.errors import InputError
-from rnnbench.sweeps import spec
+from rnnbench.sweeps import packs, spec
 from rnnbench.sweeps.folder import RunFolder, write_text
 from rnnbench.sweeps.hardware import hardware
 from rnnbench.sweeps.processes import refuse_to_nest
 from rnnbench.sweeps.progress import Reporter, Silent, reporter
 from rnnbench.sweeps.provenance import describe_run
-from rnnbench.sweeps.store import DamagedTrial, Results, read_trial, write_trial
+from rnnbench.sweeps.store import DamagedTrial, Results, data_hash, read_trial, read_trials, write_trial
 from rnnbench.sweeps.trial import Outcome, Trial, perform
 
 if TYPE_CHECKING:
@@ -135,7 +136,10 @@ class _Run:
     def execute(self, source: Path | None, jobs: int | None, fresh: bool, scheduler: str | None) -> Summary:
         before = self.folder.prepare()
         self.folder.discard_temporary()
-        todo = list(self.trials) if fresh else [trial for trial in self.trials if not self._is_finished(trial)]
+        if fresh:
+            packs.discard(self.folder)
+        finished = frozenset() if fresh else self._finished()
+        todo = [trial for trial in self.trials if trial.key not in finished]
         reused = len(self.trials) - len(todo)
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         provenance = describe_run(command, source)
@@ -144,23 +148,29 @@ class _Run:
         write_text(self.folder.keys, "".join(f"{trial.key}\n" for trial in self.trials))
         if todo or before is None:
             provenance |= {
+                "run_id": uuid.uuid4().hex[:12],
                 "jobs": jobs,
                 "scheduler": scheduler,
                 "earlier_runs": _earlier(before) if reused else [],
             }
             self._write_provenance(provenance, "started_at")
             self._run_all(todo, jobs, reused, scheduler)
+            provenance["data_hash"] = data_hash(read_trials(self.folder, [trial.key for trial in self.trials]))
             self._write_provenance(provenance, "finished_at")
         return Summary(self.folder.path, self.ok, self.failed, reused)
 
-    def _is_finished(self, trial: Trial) -> bool:
-        try:
-            return read_trial(self.folder.trial(trial.key)).record["status"] == "ok"
-        except FileNotFoundError:
-            return False
-        except DamagedTrial as error:
-            self.report.note(f"{error}; the trial is run again")
-            return False
+    def _finished(self) -> frozenset[str]:
+        """Return the keys of the trials that are ok; say which files are damaged, whose trials run again."""
+        keys = [trial.key for trial in self.trials]
+        found = packs.packed(self.folder, keys)
+        for key in keys:
+            try:
+                found[key] = found.get(key) or read_trial(self.folder.trial(key))
+            except FileNotFoundError:
+                continue
+            except DamagedTrial as error:
+                self.report.note(f"{error}; the trial is run again")
+        return frozenset(key for key, stored in found.items() if stored.record["status"] == "ok")
 
     def _write_provenance(self, provenance: dict[str, Any], moment: str) -> None:
         import json
@@ -173,9 +183,10 @@ class _Run:
         if todo and (cost := self.sweep.data.get("cost")):
             self.report.note(f"{self.sweep.name} takes {cost}")
         self.report.start(len(todo), reused)
+        packer = packs.Packer(self.folder)
         try:
             for trial, outcome in outcomes(todo, jobs, scheduler, self.report):
-                write_trial(self.folder, trial, outcome)
+                packer.add(trial.key, write_trial(self.folder, trial, outcome))
                 self.environments |= outcome.environments
                 self.ok += outcome.status == "ok"
                 self.failed += outcome.status != "ok"
@@ -187,6 +198,7 @@ class _Run:
             )
             raise
         finally:
+            packer.close()
             self.report.stop()
 
 

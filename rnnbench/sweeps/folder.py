@@ -2,6 +2,7 @@
 
     sweep.toml        the sweep in full, loadable again      provenance.json   what it ran on, and with what
     trials.txt        the keys the sweep names, in order     trials/KEY.parquet    one file a trial
+    .packs/           copies of many trials in one file, so that thousands are read in a second: a cache
 
 Files of trials that the sweep no longer names, or whose kernels have changed since, stay in trials/ until
 someone deletes them; they are no part of the results, which are exactly the keys in trials.txt.
@@ -37,7 +38,8 @@ class RunFolder:
         self.sweep = self.path / "sweep.toml"
         self.provenance = self.path / "provenance.json"
         self.keys = self.path / "trials.txt"
-        self._ours = {".lock", self.trials.name, self.sweep.name, self.keys.name}
+        self.packs = self.path / ".packs"
+        self._ours = {".lock", self.packs.name, self.trials.name, self.sweep.name, self.keys.name}
 
     def trial(self, key: str) -> Path:
         """Return the path of one trial's file."""
@@ -103,7 +105,7 @@ class RunFolder:
 
     def discard_temporary(self) -> None:
         """Remove what a killed run left half-written; call it with the lock held."""
-        for path in [*self.path.glob(".*.tmp"), *self.trials.glob(".*.tmp")]:
+        for path in [each for folder in (self.path, self.trials, self.packs) for each in folder.glob(".*.tmp")]:
             path.unlink(missing_ok=True)
 
 

@@ -6,7 +6,10 @@ JSON in the file's metadata under "rnnbench": one file, written by one rename, i
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -18,7 +21,7 @@ import pyarrow.parquet as pq
 
 from rnnbench.errors import InputError
 from rnnbench.sweeps.folder import RunFolder, replacing
-from rnnbench.sweeps.trial import SCHEMA_VERSION, Outcome, Trial
+from rnnbench.sweeps.trial import SCHEMA_VERSION, Outcome, Trial, canonical
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +44,8 @@ class StoredTrial(NamedTuple):
     rows: pa.Table
 
 
-def write_trial(folder: RunFolder, trial: Trial, outcome: Outcome) -> None:
-    """Store one trial; StorageError if the disk will not have it, and then what was there before still is."""
+def write_trial(folder: RunFolder, trial: Trial, outcome: Outcome) -> StoredTrial:
+    """Store one trial and return what was stored; StorageError if the disk will not have it, and then what was there before still is."""
     record = {"schema_version": SCHEMA_VERSION, "probe": trial.probe, "parameters": trial.parameters}
     record |= {name: value for name, value in vars(outcome).items() if name not in _NOT_IN_RECORDS}
     record |= trial.versions | outcome.versions  # a process that died tells none
@@ -52,6 +55,7 @@ def write_trial(folder: RunFolder, trial: Trial, outcome: Outcome) -> None:
     with replacing(folder.trial(trial.key)) as temporary:
         # Checksums cover pages, and statistics are outside of them: a file that reads well is intact.
         pq.write_table(rows, temporary, write_page_checksum=True, write_statistics=False, use_dictionary=False)
+    return StoredTrial(record, rows)
 
 
 def read_trial(path: Path) -> StoredTrial:
@@ -72,6 +76,27 @@ def read_trial(path: Path) -> StoredTrial:
     return StoredTrial(record, rows)
 
 
+def read_trials(folder: RunFolder, keys: Sequence[str]) -> dict[str, StoredTrial]:
+    """Read those of the trials that have run, in the order of the keys; errors as of `read_trial`."""
+    from rnnbench.sweeps.packs import packed
+
+    found = packed(folder, keys)
+    stored = {}
+    for key in keys:
+        with contextlib.suppress(FileNotFoundError):
+            stored[key] = found.get(key) or read_trial(folder.trial(key))
+    return stored
+
+
+def data_hash(stored: Mapping[str, StoredTrial]) -> str:
+    """Return 16 hex digits over every trial's key, record and rows, in the order of the run."""
+    digest = hashlib.sha256()
+    for key, (record, rows) in stored.items():
+        columns = [rows[name].to_pylist() for name in MEASUREMENT_COLUMNS.names]
+        digest.update(f"{key} {canonical(record)} {canonical(columns)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
 @dataclass(frozen=True, repr=False)
 class Results:
     """The rows of one run.
@@ -83,6 +108,7 @@ class Results:
     sweep          the sweep as resolved
     provenance     what it ran on, and with what
     missing        keys that the sweep names and that have not run yet
+    data_hash      of all rows and records; a figure drawn from them carries it
     """
 
     path: Path
@@ -91,6 +117,7 @@ class Results:
     trials: pd.DataFrame
     measurements: pd.DataFrame
     missing: tuple[str, ...] = ()
+    data_hash: str = ""
 
     @classmethod
     def load(cls, path: str | Path) -> Results:
@@ -106,10 +133,10 @@ class Results:
         except (OSError, ValueError) as error:
             raise InputError(f"{folder.sweep}: cannot be read: {error}") from None
         keys = folder.read_keys()
-        stored = {key: read_trial(folder.trial(key)) for key in keys if folder.trial(key).exists()}
+        stored = read_trials(folder, keys)
         missing = tuple(key for key in keys if key not in stored)
         trials, measurements = _trials_table(stored), _measurements_table(stored)
-        return cls(folder.path, sweep, provenance, trials, measurements, missing)
+        return cls(folder.path, sweep, provenance, trials, measurements, missing, data_hash(stored))
 
     @cached_property
     def counts(self) -> dict[str, int]:
