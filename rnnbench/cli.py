@@ -61,6 +61,7 @@ RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A folder of re
         "rnnbench run experiments/quickstart.toml",
         "rnnbench run experiments/quickstart.toml --set 'hidden=[16, 32]' --set seed=0",
         "rnnbench run experiments/quickstart.toml --set sweep.0.fixed.batch=8",
+        "rnnbench run experiments/memory.toml --full --plan",
         "rnnbench run my_sweep.toml --out runs --jobs 4 --timeout 600",
         "rnnbench run my_sweep.toml --scheduler tcp://10.0.0.5:8786",
     )
@@ -93,12 +94,21 @@ def run(
     full: Annotated[
         bool, typer.Option("--full", help="Run the sweep at its full size, as its table [full] says, after its cost.")
     ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say what would run, how long, and in how much memory.")
+    ] = False,
 ) -> None:
     """Run what a sweep has not run yet, store every trial, and write the report.
 
     A trial that fails, hangs, runs out of memory or is killed becomes a row with its reason; others go on.
     The same command continues a run that was interrupted.
     """
+    if plan:
+        from rnnbench.sweeps import plan as plans
+
+        for line in plans.plan(sweep, out, jobs, set_ or (), timeout, fresh, scheduler, full).lines():
+            typer.echo(line)
+        return
     from rnnbench.sweeps import engine
 
     summary = engine.execute(sweep, out, jobs, set_ or (), timeout, fresh, scheduler, full=full)

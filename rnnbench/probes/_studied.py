@@ -34,6 +34,10 @@ class StudiedParameters(InitializedParameters):
         tasks.get(self.data)(self.length)
         return self
 
+    def memory_bytes(self) -> int:
+        """Return what the studied layer keeps at least: the states h, where the rest is run again in stretches."""
+        return self.layer_bytes(self.length, self.batch, backward=False)
+
 
 def studied_layer(p: StudiedParameters, seeds: Seeds) -> tuple[Layer, np.ndarray]:
     """Return the layer, trained if the parameters say so, and the inputs x (T, B, I) it is measured on.

@@ -73,6 +73,10 @@ class TrainingParameters(InitializedParameters):
             tasks.get(self.task)(self.length)
         return self
 
+    def memory_bytes(self) -> int:
+        """Return what the stack keeps of a batch's steps, in both directions where it has two."""
+        return self.layer_bytes(self.length, self.batch) * self.layers * (2 if self.bidirectional else 1)
+
 
 def prepare(p: TrainingParameters, seeds: Seeds) -> tuple[Task, Network, Recipe]:
     """Return the task, the network as it is initialised and the recipe that the parameters name."""

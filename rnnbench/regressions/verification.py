@@ -1,4 +1,4 @@
-"""Whether a run is what it says: its files whole, its rows the recorded ones, its figures drawn from them, its trials true.
+"""Whether a run is what it says: files whole, rows as recorded, figures drawn from them, trials that repeat.
 
     files        every trial that the sweep names is there and intact
     data         the hash over all rows is the one that the run recorded when it finished

@@ -206,7 +206,9 @@ class Pool:
             if stamp >= since:
                 used = f"{event['rss'] / 2**30:.2f} GiB"
                 return "out_of_memory", f"stopped at {used}, close to its worker's memory limit"
-        deadline = time.monotonic() + (2 if self.scheduler is None else 0)  # the nanny may hear of it after the scheduler
+        deadline = time.monotonic() + (
+            2 if self.scheduler is None else 0
+        )  # the nanny may hear of it after the scheduler
         while True:
             if notices := [text for stamp, text in self._deaths if stamp >= since]:
                 return "killed", notices[-1]

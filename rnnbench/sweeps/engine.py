@@ -85,18 +85,26 @@ def execute(
     run between two files: what is finished stays, and the next call runs the rest.
     """
     refuse_to_nest()
-    _check_arguments(jobs, timeout, scheduler)
+    check_arguments(jobs, timeout, scheduler)
     resolved = spec.load(sweep, assignments, full)
     folder = RunFolder(Path(out or DEFAULT_FOLDER) / resolved.name)
-    trials = [t if timeout is None else replace(t, timeout_s=timeout) for t in resolved.trials]
-    if any(trial.exclusive for trial in trials):
-        place = _timed_hardware(scheduler)
-        trials = [replace(trial, hardware=place) if trial.exclusive else trial for trial in trials]
+    trials = placed(resolved.trials, timeout, scheduler)
     with folder.locked():
         return _Run(folder, resolved, trials, _reporter(progress)).execute(_source(sweep), jobs, fresh, scheduler)
 
 
-def _check_arguments(jobs: int | None, timeout: float | None, scheduler: str | None) -> None:
+def placed(trials: Sequence[Trial], timeout: float | None, scheduler: str | None) -> list[Trial]:
+    """Return the trials with the time limit of the command, and those that are timed with the hardware they are for."""
+    if timeout is not None:
+        trials = [replace(trial, timeout_s=timeout) for trial in trials]
+    if not any(trial.exclusive for trial in trials):
+        return list(trials)
+    place = _timed_hardware(scheduler)
+    return [replace(trial, hardware=place) if trial.exclusive else trial for trial in trials]
+
+
+def check_arguments(jobs: int | None, timeout: float | None, scheduler: str | None) -> None:
+    """Raise InputError for options that cannot be, or not together."""
     if jobs is not None and jobs < 0:
         raise InputError(f"--jobs {jobs}: expected a whole number >= 0; 0 runs in this process")
     if timeout is not None and not 0 < timeout < float("inf"):
@@ -125,6 +133,20 @@ def _source(sweep: str | Path | Mapping[str, Any]) -> Path | None:
     return None if isinstance(sweep, Mapping) else Path(sweep)
 
 
+def finished_keys(folder: RunFolder, trials: Sequence[Trial], note: Callable[[str], None]) -> frozenset[str]:
+    """Return the keys of the trials that are ok; note which files are damaged, whose trials run again."""
+    keys = [trial.key for trial in trials]
+    found = packs.packed(folder, keys)
+    for key in keys:
+        try:
+            found[key] = found.get(key) or read_trial(folder.trial(key))
+        except FileNotFoundError:
+            continue
+        except DamagedTrial as error:
+            note(f"{error}; the trial is run again")
+    return frozenset(key for key, stored in found.items() if stored.record["status"] == "ok")
+
+
 class _Run:
     """One run: the trials that are left, and where their outcomes go."""
 
@@ -138,7 +160,7 @@ class _Run:
         self.folder.discard_temporary()
         if fresh:
             packs.discard(self.folder)
-        finished = frozenset() if fresh else self._finished()
+        finished = frozenset() if fresh else finished_keys(self.folder, self.trials, self.report.note)
         todo = [trial for trial in self.trials if trial.key not in finished]
         reused = len(self.trials) - len(todo)
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
@@ -158,19 +180,6 @@ class _Run:
             provenance["data_hash"] = data_hash(read_trials(self.folder, [trial.key for trial in self.trials]))
             self._write_provenance(provenance, "finished_at")
         return Summary(self.folder.path, self.ok, self.failed, reused)
-
-    def _finished(self) -> frozenset[str]:
-        """Return the keys of the trials that are ok; say which files are damaged, whose trials run again."""
-        keys = [trial.key for trial in self.trials]
-        found = packs.packed(self.folder, keys)
-        for key in keys:
-            try:
-                found[key] = found.get(key) or read_trial(self.folder.trial(key))
-            except FileNotFoundError:
-                continue
-            except DamagedTrial as error:
-                self.report.note(f"{error}; the trial is run again")
-        return frozenset(key for key, stored in found.items() if stored.record["status"] == "ok")
 
     def _write_provenance(self, provenance: dict[str, Any], moment: str) -> None:
         import json
@@ -215,8 +224,14 @@ def outcomes(
 ) -> Iterator[tuple[Trial, Outcome]]:
     """Yield each trial with its outcome: what may share the machine together, then the rest one by one.
 
-    Alone run the trials that measure times, and those whose worker died while others were at it too.
+    Alone run the trials that measure times, those that need more than their share of the memory, and those whose
+    worker died while others were at it too. What needs more than there is does not run.
     """
+    workers = jobs or available_cores()
+    if scheduler is None:
+        fitting = [trial for trial in trials if trial.memory_bytes <= memory_limit(1)]
+        yield from ((trial, refused(trial)) for trial in trials if trial.memory_bytes > memory_limit(1))
+        trials = fitting
     if jobs == 0:
         for trial in trials:
             report.running([trial])
@@ -224,10 +239,10 @@ def outcomes(
         return
     from rnnbench.sweeps.dispatch import outcomes_of
 
-    shared = [trial for trial in trials if not trial.exclusive]
-    alone = [trial for trial in trials if trial.exclusive]
+    shared = [trial for trial in trials if not runs_alone(trial, workers, scheduler)]
+    alone = [trial for trial in trials if runs_alone(trial, workers, scheduler)]
     if shared:
-        workers = min(jobs or available_cores(), len(shared))
+        workers = min(workers, len(shared))
         with _pool(workers, scheduler, alone=False, note=report.note) as pool:
             for trial, outcome in outcomes_of(pool, shared, report.running):
                 if outcome is None:
@@ -239,6 +254,24 @@ def outcomes(
             for trial, outcome in outcomes_of(pool, alone, report.running):
                 assert outcome is not None  # what runs alone is judged
                 yield trial, outcome
+
+
+def runs_alone(trial: Trial, workers: int, scheduler: str | None) -> bool:
+    """Whether a trial has this machine to itself: its time is measured, or its share of the memory is too little."""
+    return trial.exclusive or (scheduler is None and trial.memory_bytes > memory_limit(workers))
+
+
+def refused(trial: Trial) -> Outcome:
+    """Return the outcome of a trial that cannot fit in the memory of this machine."""
+    needed, limit = (f"{size / 2**30:,.1f} GiB" for size in (trial.memory_bytes, memory_limit(1)))
+    return Outcome(trial.key, "out_of_memory", f"needs at least {needed}; this machine has {limit}: not started")
+
+
+def memory_limit(workers: int) -> int:
+    """Return the bytes that each of so many workers of this machine may use."""
+    from rnnbench.sweeps import cluster
+
+    return cluster.memory_limit(workers)
 
 
 def _pool(workers: int, scheduler: str | None, alone: bool, note: Callable[[str], None] = str) -> Pool:

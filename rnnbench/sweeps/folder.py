@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,11 +65,14 @@ class RunFolder:
     def read_keys(self) -> list[str]:
         """Return the keys of the trials that the sweep names, in its order."""
         try:
-            return self.keys.read_text(encoding="utf-8").split()
+            keys = self.keys.read_text(encoding="utf-8").split()
         except OSError as error:
             raise InputError(f"{self.keys}: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
             raise InputError(f"{self.keys}: is not the list of keys that a run writes; run the sweep again") from None
+        if wrong := [key for key in keys if not re.fullmatch(r"[0-9a-f]{16}", key)]:
+            raise InputError(f"{self.keys}: {wrong[0]!r} is no key of a trial; expected 16 hexadecimal digits")
+        return keys
 
     def prepare(self) -> dict[str, Any] | None:
         """Create the folder, or check what is there and return the provenance of the run before."""

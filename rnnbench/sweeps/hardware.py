@@ -104,7 +104,7 @@ def gpus() -> list[dict[str, str]]:
 
 @cache
 def timer() -> dict[str, Any]:
-    """Return the clock of timings: what it is, the resolution that it claims, and the smallest step seen, in seconds."""
+    """Return the clock of timings: what it is, the resolution it claims, and the smallest step seen, in seconds."""
     clock = time.get_clock_info("perf_counter")
     steps = []
     for _ in range(100):

@@ -1,8 +1,9 @@
 """Copies of many trials in few files, so that a run of thousands is read in a second: a cache, and nothing more.
 
-One file a trial is what a run can be killed beside; ten thousand of them take ten seconds to open. So while a run writes
-them, it writes every few hundred once more, together, as one file below .packs/. What counts is the trial's own file: an
-entry stands for it only while size and time of that file are what they were, and a pack that cannot be read is as none.
+One file a trial is what a run can be killed beside; ten thousand of them take ten seconds to open. So while a run
+writes them, it writes every few hundred once more, together, as one file below .packs/. What counts is the trial's own
+file: an entry stands for it only while size and time of that file are what they were, and a pack that cannot be read is
+as none.
 """
 
 from __future__ import annotations

@@ -211,10 +211,9 @@ def _imported_from(node: ast.ImportFrom, module: str) -> Iterator[str]:
 
 
 def _constants(tree: ast.Module) -> Iterator[str]:
-    for node in tree.body:
-        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant):
-            if isinstance(node.value.value, str):
-                yield node.value.value
+    assigned = (node.value for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign))
+    values = (value.value for value in assigned if isinstance(value, ast.Constant))
+    yield from (value for value in values if isinstance(value, str))
 
 
 def _assigned(module: str) -> set[str]:

@@ -45,7 +45,10 @@ class StoredTrial(NamedTuple):
 
 
 def write_trial(folder: RunFolder, trial: Trial, outcome: Outcome) -> StoredTrial:
-    """Store one trial and return what was stored; StorageError if the disk will not have it, and then what was there before still is."""
+    """Store one trial and return what was stored.
+
+    StorageError if the disk will not have it, and then what was there before still is.
+    """
     record = {"schema_version": SCHEMA_VERSION, "probe": trial.probe, "parameters": trial.parameters}
     record |= {name: value for name, value in vars(outcome).items() if name not in _NOT_IN_RECORDS}
     record |= trial.versions | outcome.versions  # a process that died tells none

@@ -54,7 +54,8 @@ class Trial:
 
     Two trials are the same when their keys are; `timeout_s` and `exclusive` say how to run, not what it is.
     `packages` are those whose versions decide its numbers, besides rnnbench's own; `source_hash` is that of the files
-    that do, and `hardware`, where times are measured, is what they are measured on.
+    that do, and `hardware`, where times are measured, is what they are measured on. `memory_bytes` is the least that
+    its arrays take.
     """
 
     probe: str
@@ -64,14 +65,23 @@ class Trial:
     packages: tuple[str, ...] = ()
     source_hash: str = ""
     hardware: str = ""
+    memory_bytes: int = 0
 
     @classmethod
     def of(cls, probe: Probe, checked: ProbeParameters, timeout_s: float | None = None) -> Trial:
-        """Return the trial of a probe with parameters that it has checked, with the source and packages of this process."""
+        """Return a probe's trial with parameters that it has checked, and the source and packages of this process."""
         parameters = json.loads(json.dumps(checked.model_dump(), default=str))
         packages = (*probe.packages(checked), *sources.numerical_packages(probe, parameters))
         source_hash = sources.source_hash(probe, parameters)
-        return cls(probe.name, parameters, probe.exclusive, timeout_s, tuple(dict.fromkeys(packages)), source_hash)
+        return cls(
+            probe.name,
+            parameters,
+            probe.exclusive,
+            timeout_s,
+            packages=tuple(dict.fromkeys(packages)),
+            source_hash=source_hash,
+            memory_bytes=checked.memory_bytes(),
+        )
 
     @cached_property
     def key(self) -> str:

@@ -68,7 +68,9 @@ def alter_value(run: Path) -> str:
     rows = pq.read_table(path)
     values = rows["value"].to_pylist()
     values[3] += 1e-9
-    altered = rows.set_column(2, rows.schema.field("value"), pa.array(values)).replace_schema_metadata(rows.schema.metadata)
+    altered = rows.set_column(2, rows.schema.field("value"), pa.array(values)).replace_schema_metadata(
+        rows.schema.metadata
+    )
     pq.write_table(altered, path, write_page_checksum=True)
     return "data"
 

@@ -79,7 +79,11 @@ def test_a_second_run_repeats_the_failures_alone(terrible: Results, monkeypatch:
     summary = engine.execute(TERRIBLE, terrible.path.parent, jobs=0, progress=False)
     assert (summary.ok, summary.failed, summary.reused) == (7, 0, 31)
     ok = terrible.trials[terrible.trials["status"] == "ok"]["key"]
-    assert all((terrible.path / "trials" / f"{key}.parquet").read_bytes() == before[terrible.path / "trials" / f"{key}.parquet"] for key in ok)
+    assert all(
+        (terrible.path / "trials" / f"{key}.parquet").read_bytes()
+        == before[terrible.path / "trials" / f"{key}.parquet"]
+        for key in ok
+    )
 
 
 def test_exclusive_trials_run_alone_after_the_others(terrible: Results) -> None:

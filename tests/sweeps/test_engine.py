@@ -219,7 +219,9 @@ def test_provenance_tells_what_it_ran_on_and_with_what(tmp_path: Path) -> None:
     assert environment["machine"]["timer"]["smallest_step_s"] > 0
     inline(sweep_of(seed=[1, 2]), tmp_path)
     resumed = Results.load(summary.path).provenance
-    assert resumed["earlier_runs"] == [{name: told[name] for name in told if name not in ("earlier_runs", "environments")}]
+    assert resumed["earlier_runs"] == [
+        {name: told[name] for name in told if name not in ("earlier_runs", "environments")}
+    ]
     assert resumed["environments"] == told["environments"]
     inline(sweep_of(seed=[1, 2]), tmp_path)
     assert Results.load(summary.path).provenance == resumed  # nothing ran

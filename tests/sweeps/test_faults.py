@@ -151,5 +151,5 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a file system that refuses folders")
 def test_a_place_where_no_folder_can_be_is_refused() -> None:
-    with pytest.raises(InputError, match="/proc/null: cannot write there: .*; choose --out"):
+    with pytest.raises(InputError, match=r"/proc/null: cannot write there: .*; choose --out"):
         engine.execute(nulls(1), Path("/proc"), jobs=0, progress=False)

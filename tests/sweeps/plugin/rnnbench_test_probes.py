@@ -16,7 +16,17 @@ import numpy as np
 from rnnbench.probes.base import Diverged, Measurement, Probe, ProbeParameters, Seeds
 
 Deed = Literal[
-    "finish", "sleep", "raise", "diverge", "hang", "hang_compiled", "kill", "segfault", "exit", "allocate", "memory_error"
+    "finish",
+    "sleep",
+    "raise",
+    "diverge",
+    "hang",
+    "hang_compiled",
+    "kill",
+    "segfault",
+    "exit",
+    "allocate",
+    "memory_error",
 ]
 
 
@@ -92,3 +102,21 @@ class Timing(Misbehave):
 
     name = "timing"
     exclusive = True
+
+
+class NamedParameters(ProbeParameters):
+    """A text of the sweep's own."""
+
+    label: str = ""
+
+
+class Named(Probe):
+    """Yield a row of the given name, and fail in its name."""
+
+    name = "named"
+    Parameters = NamedParameters
+
+    def measure(self, parameters: ProbeParameters, seeds: Seeds) -> Iterator[Measurement]:
+        assert isinstance(parameters, NamedParameters)
+        yield Measurement(parameters.label, 1.0, parameters.label)
+        raise ValueError(f"the trial is named {parameters.label}")
