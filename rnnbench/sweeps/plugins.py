@@ -5,8 +5,8 @@ A package adds a probe in its pyproject.toml:
     [project.entry-points."rnnbench.probes"]
     my_probe = "my_package.my_module:MyProbe"
 
-A sweep file is data: it can name a probe that is installed, never a module to import. The keys of trials hash
-the kernels, not the code of probes: after an edit there, repeat the trials with `--fresh`.
+A sweep file is data: it can name a probe that is installed, never a module to import. The key of a trial hashes the
+source of its probe, and what that imports of its own package and of rnnbench: see sources.py.
 """
 
 from __future__ import annotations
