@@ -62,6 +62,7 @@ RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A folder of re
         "rnnbench run experiments/quickstart.toml",
         "rnnbench run experiments/quickstart.toml --set 'hidden=[16, 32]' --set seed=0",
         "rnnbench run experiments/quickstart.toml --set sweep.0.fixed.batch=8",
+        "rnnbench run experiments/memory.toml --full --plan",
         "rnnbench run my_sweep.toml --out runs --jobs 4 --timeout 600",
         "rnnbench run my_sweep.toml --scheduler tcp://10.0.0.5:8786",
         "rnnbench run experiments/own_cell.toml --code experiments/own_cell",
@@ -102,12 +103,21 @@ def run(
             help="A Python file that the sweep names, or a folder of them: run it for its cells and tasks. Repeatable.",
         ),
     ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say what would run, how long, and in how much memory.")
+    ] = False,
 ) -> None:
     """Run what a sweep has not run yet, store every trial, and write the report.
 
     A trial that fails, hangs, runs out of memory or is killed becomes a row with its reason; others go on.
     The same command continues a run that was interrupted.
     """
+    if plan:
+        from rnnbench.sweeps import plan as plans
+
+        for line in plans.plan(sweep, out, jobs, set_ or (), timeout, fresh, scheduler, full, code or ()).lines():
+            typer.echo(line)
+        return
     from rnnbench.sweeps import engine
 
     summary = engine.execute(sweep, out, jobs, set_ or (), timeout, fresh, scheduler, full=full, code=code or ())
@@ -278,6 +288,26 @@ def export_asv(
     typer.echo(asv_results.export(Results.load(run), out, machine or platform.node(), commit))
 
 
+@app.command(epilog=_examples("rnnbench verify results/quickstart", "rnnbench verify results/quickstart --sample 10"))
+def verify(
+    run: RunArgument,
+    sample: Annotated[int, typer.Option(metavar="N", min=0, help="Trials to run again.")] = 3,
+) -> None:
+    """Check a run: files intact, rows as recorded, figures drawn again byte for byte, some trials run again.
+
+    Exit codes: 0 nothing is wrong; 1 something is; 2 the input is wrong. What cannot be told here, such as trials of
+    other source or of another machine, is said and counts as nothing wrong.
+    """
+    _check_run(run)
+    from rnnbench.regressions import verification
+
+    checks = verification.verify(run, sample, tell=lambda text: typer.echo(text, err=True))
+    for check in checks:
+        typer.echo(f"{check.name}: {check.verdict}: {check.detail}")
+    if any(check.verdict == "false" for check in checks):
+        raise typer.Exit(1)
+
+
 @app.command("list", epilog=_examples("rnnbench list", "rnnbench list probes"))
 def list_command(
     kind: Annotated[Kind | None, typer.Argument(help="What to list; everything if left out.")] = None,
@@ -405,9 +435,9 @@ def main() -> None:
         typer.echo(f"error: {error.filename or 'a file'}: {error.strerror or error}", err=True)
         sys.exit(1)
     except RuntimeError as error:
-        from rnnbench.sweeps.folder import StorageError
+        from rnnbench.sweeps.folder import RunStopped
 
-        if not isinstance(error, StorageError):
+        if not isinstance(error, RunStopped):
             raise
         typer.echo(f"error: {error}; finished trials are kept, and the same command runs the rest", err=True)
         sys.exit(1)

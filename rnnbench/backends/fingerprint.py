@@ -11,21 +11,10 @@ COMPILED_SOURCES = ("arithmetic.py", "cells/**/*.py", "backends/**/*.py", "losse
 """Everything under rnnbench/ that can be compiled, as globs below the package."""
 
 
-NOT_MEASURING = ("sweeps", "report", "regressions", "cli.py", "__main__.py")
-"""What runs trials and draws them, but decides no number in them."""
-
-
 @cache
 def kernel_source_hash() -> str:
     """Return 16 hex digits over the names and texts of all files that can be compiled."""
     return _hash({path for pattern in COMPILED_SOURCES for path in PACKAGE.glob(pattern)})
-
-
-@cache
-def measurement_source_hash() -> str:
-    """Return 16 hex digits over the names and texts of all files that decide what a trial measures."""
-    files = (path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in NOT_MEASURING)
-    return _hash(set(files))
 
 
 def _hash(paths: set[Path]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from rnnbench.errors import InputError
 
@@ -34,6 +36,12 @@ def thread_count() -> int:
     return int(text)
 
 
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """Return the BLAS and OpenMP libraries loaded now; looked for again, which takes milliseconds, after imports."""
+    return ThreadpoolController()
+
+
 @contextmanager
 def use_threads(count: int) -> Iterator[None]:
     """Within the block, kernels and BLAS use `count` threads."""
@@ -41,7 +49,7 @@ def use_threads(count: int) -> Iterator[None]:
         raise InputError(f"threads is {count}; expected a whole number >= 1")
     token = _threads.set(count)
     try:
-        with threadpool_limits(limits=count):
+        with _libraries(len(sys.modules)).limit(limits=count):
             yield
     finally:
         _threads.reset(token)

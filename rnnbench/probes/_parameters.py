@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from rnnbench import backends, cells, tasks
@@ -42,6 +43,16 @@ class LayerParameters(ProbeParameters):
     hidden: PositiveInt = Field(default=64, description="units H")
     dtype: Literal["float32", "float64"] = "float32"
     backend: BackendName = Field(default="cpu", description="a backend, see `rnnbench list backends`")
+
+    def layer_bytes(self, length: int, batch: int, backward: bool = True) -> int:
+        """Return what one layer's run through T steps of B sequences keeps at least: weights, states, saved values.
+
+        (T B (S + V) + H (H + 1) G) itemsize, for S states, V saved values and G gates; without backward S is h alone.
+        """
+        cell = cells.get(self.cell)
+        kept = len(cell.states) + len(cell.saved) if backward else 1
+        values = length * batch * self.hidden * kept + self.hidden * (self.hidden + 1) * len(cell.gates)
+        return values * np.dtype(self.dtype).itemsize
 
 
 class InitializedParameters(LayerParameters):

@@ -57,6 +57,10 @@ class StudiedParameters(InitializedParameters):
             raise ValueError(f"data '{self.data}' pads its sequences; {expected}")
         return self
 
+    def memory_bytes(self) -> int:
+        """Return what the studied layer keeps at least: the states h, where the rest is run again in stretches."""
+        return self.layer_bytes(self.length, self.batch, backward=False)
+
 
 def studied_layer(p: StudiedParameters, seeds: Seeds) -> tuple[Layer, np.ndarray, list[Measurement]]:
     """Return the layer, the inputs x (T, B, I) it is measured on, and the rows of its training, if there was any.

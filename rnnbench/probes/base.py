@@ -27,6 +27,10 @@ class ProbeParameters(BaseModel):
 
     seed: int = Field(default=0, ge=0, description="root of every random number in the trial")
 
+    def memory_bytes(self) -> int:
+        """Return how much memory the trial's arrays take at least; 0 where that is not known or little."""
+        return 0
+
 
 class Seeds:
     """Independent random streams of one trial, each told apart by what it is for.

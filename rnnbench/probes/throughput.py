@@ -42,6 +42,11 @@ class ThroughputParameters(LayerParameters):
     repeats: int = Field(default=7, ge=3, description="timed samples")
     threads: Threads = None
 
+    def memory_bytes(self) -> int:
+        """Return what the layer keeps, and its inputs and their gradients, with I = H."""
+        inputs = 2 * self.length * self.batch * self.hidden * np.dtype(self.dtype).itemsize
+        return inputs + self.layer_bytes(self.length, self.batch, self.direction == "forward_backward")
+
 
 class Throughput(Probe):
     """Sequence-steps and floating-point operations a second of one layer, beside the machine's own matrix product."""

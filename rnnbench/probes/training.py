@@ -71,6 +71,10 @@ class RecipeParameters(InitializedParameters):
             tasks.get(self.task)(self.length)
         return self
 
+    def memory_bytes(self) -> int:
+        """Return what the stack keeps of a batch's steps, in both directions where it has two."""
+        return self.layer_bytes(self.length, self.batch) * self.layers * (2 if self.bidirectional else 1)
+
 
 class TrainingParameters(RecipeParameters):
     """Axes of the probe training."""

@@ -53,6 +53,8 @@ class Document:
     again: list[str]
     """Commands that make and compare it again."""
     warnings: list[str] = field(default_factory=list)
+    identity: str = ""
+    """Which run and which rows: what figures carry in their metadata."""
 
     @property
     def drawings(self) -> list[Drawing]:
@@ -95,6 +97,7 @@ def compose(run: Results) -> Document:
         command=str(run.provenance.get("command") or ""),
         again=_commands(Path(run.path), run.sweep),
         warnings=list(_warnings(run, git)),
+        identity=f"run {run.provenance.get('run_id') or 'unknown'}, data {run.data_hash or 'unknown'}",
     )
 
 

@@ -6,7 +6,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,19 +22,19 @@ PNG_DOTS_PER_INCH = 200
 
 def write(run: Results, path: Path, formats: Sequence[str]) -> list[Path]:
     """Write the report of a run under `path` in each format and return the files written."""
+    return [_replace(path / name, content) for name, content in contents(compose(run), formats)]
+
+
+def contents(document: Document, formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield the name below the run's folder, and the content, of every file of a report."""
     from rnnbench.report import page
 
-    document = compose(run)
-    written = []
     for name in dict.fromkeys(formats):
         if name == "html":
-            written.append(_replace(path / "report.html", page.render(document).encode()))
+            yield "report.html", page.render(document).encode()
         else:
-            written += [
-                _replace(path / "figures" / f"{drawing.name}.{name}", draw(drawing, document, name))
-                for drawing in (*document.judged_drawings, *document.drawings)
-            ]
-    return written
+            for drawing in (*document.judged_drawings, *document.drawings):
+                yield f"figures/{drawing.name}.{name}", draw(drawing, document, name)
 
 
 def draw(drawing: Drawing, document: Document, file_format: str) -> bytes:
@@ -42,10 +42,12 @@ def draw(drawing: Drawing, document: Document, file_format: str) -> bytes:
     metadata: dict[str, str | None] = {"Title": f"{drawing.title} ({document.name})"}
     if file_format == "svg":
         metadata |= {"Creator": "rnnbench", "Description": drawing.alternative, "Date": None}
+        metadata["Identifier"] = document.identity
     elif file_format == "pdf":
         metadata |= {"Creator": "rnnbench", "Subject": document.source, "CreationDate": None}
+        metadata["Keywords"] = document.identity
     else:
-        metadata |= {"Software": "rnnbench", "Source": document.source}
+        metadata |= {"Software": "rnnbench", "Source": document.source, "Comment": document.identity}
     buffer = io.BytesIO()
     figure = drawing.figure(document.source)
     with context():

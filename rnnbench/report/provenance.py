@@ -13,8 +13,9 @@ from rnnbench.report.tables import Column, Table
 
 def tables(trials: pd.DataFrame, provenance: Mapping[str, Any]) -> list[Table]:
     """Return one table for the run itself and one for each group of facts in its provenance."""
-    nested = {name: value for name, value in provenance.items() if isinstance(value, Mapping)}
-    flat = {name: value for name, value in provenance.items() if name not in nested}
+    told = {name: value for name, value in provenance.items() if name != "environments"}  # every version, for programs
+    nested = {name: value for name, value in told.items() if isinstance(value, Mapping)}
+    flat = {name: value for name, value in told.items() if name not in nested}
     parts = [("Run", _flatten(flat) | _from_trials(trials))]
     parts += [(wording.heading(str(name)), _flatten(value)) for name, value in nested.items()]
     columns = [Column("what", numeric=False), Column("value", numeric=False)]

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from rnnbench.sweeps.store import LATER_COLUMNS, TRIAL_COLUMNS
+
 if TYPE_CHECKING:
     from rnnbench.sweeps.store import Results
 
-BOOKKEEPING = frozenset(
-    ["key", "probe", "status", "reason", "runtime_s", "peak_memory_bytes", "started_at", "kernel_source_hash"]
-)
+BOOKKEEPING = frozenset([*TRIAL_COLUMNS, *LATER_COLUMNS])
 """Columns of `trials` that are not parameters; columns that end in _version are not either."""
 
 CELL_ORDER = ("rnn", "lstm", "gru")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 from rnnbench import backends
 from rnnbench.backends.threads import available_cores
 from rnnbench.errors import InputError
-from rnnbench.sweeps import spec
+from rnnbench.sweeps import packs, spec
 from rnnbench.sweeps.folder import RunFolder, write_text
+from rnnbench.sweeps.hardware import hardware
 from rnnbench.sweeps.processes import refuse_to_nest
 from rnnbench.sweeps.progress import Reporter, Silent, reporter
 from rnnbench.sweeps.provenance import describe_run
-from rnnbench.sweeps.store import DamagedTrial, Results, read_trial, write_trial
+from rnnbench.sweeps.store import DamagedTrial, Results, data_hash, read_trial, read_trials, write_trial
 from rnnbench.sweeps.trial import Outcome, Trial, perform
 
 if TYPE_CHECKING:
-    from rnnbench.sweeps.dispatch import Pool
+    from rnnbench.sweeps.cluster import Pool
 
 DEFAULT_FOLDER = Path("results")
 
@@ -87,15 +89,26 @@ def execute(
     run between two files: what is finished stays, and the next call runs the rest.
     """
     refuse_to_nest()
-    _check_arguments(jobs, timeout, scheduler)
+    check_arguments(jobs, timeout, scheduler)
     resolved = spec.load(sweep, assignments, full, code)
     folder = RunFolder(Path(out or DEFAULT_FOLDER) / resolved.name)
-    trials = [t if timeout is None else replace(t, timeout_s=timeout) for t in resolved.trials]
+    trials = placed(resolved.trials, timeout, scheduler)
     with folder.locked():
         return _Run(folder, resolved, trials, _reporter(progress)).execute(_source(sweep), jobs, fresh, scheduler)
 
 
-def _check_arguments(jobs: int | None, timeout: float | None, scheduler: str | None) -> None:
+def placed(trials: Sequence[Trial], timeout: float | None, scheduler: str | None) -> list[Trial]:
+    """Return the trials with the time limit of the command, and those that are timed with the hardware they are for."""
+    if timeout is not None:
+        trials = [replace(trial, timeout_s=timeout) for trial in trials]
+    if not any(trial.exclusive for trial in trials):
+        return list(trials)
+    place = _timed_hardware(scheduler)
+    return [replace(trial, hardware=place) if trial.exclusive else trial for trial in trials]
+
+
+def check_arguments(jobs: int | None, timeout: float | None, scheduler: str | None) -> None:
+    """Raise InputError for options that cannot be, or not together."""
     if jobs is not None and jobs < 0:
         raise InputError(f"--jobs {jobs}: expected a whole number >= 0; 0 runs in this process")
     if timeout is not None and not 0 < timeout < float("inf"):
@@ -104,6 +117,14 @@ def _check_arguments(jobs: int | None, timeout: float | None, scheduler: str | N
         raise InputError("--jobs 0 runs in this process, which cannot stop itself; --timeout needs at least one job")
     if jobs == 0 and scheduler is not None:
         raise InputError("--jobs 0 runs in this process; it cannot be combined with --scheduler")
+
+
+def _timed_hardware(scheduler: str | None) -> str:
+    """Return the hardware that trials are timed on, which is part of their keys."""
+    if scheduler is None:
+        return hardware()
+    with _pool(1, scheduler, alone=True) as pool:
+        return pool.hardware()
 
 
 def _reporter(progress: bool | Reporter | None) -> Reporter:
@@ -116,48 +137,61 @@ def _source(sweep: str | Path | Mapping[str, Any]) -> Path | None:
     return None if isinstance(sweep, Mapping) else Path(sweep)
 
 
+def finished_keys(folder: RunFolder, trials: Sequence[Trial], note: Callable[[str], None]) -> frozenset[str]:
+    """Return the keys of the trials that are ok; note which files are damaged, whose trials run again."""
+    keys = [trial.key for trial in trials]
+    found = packs.packed(folder, keys)
+    for key in keys:
+        try:
+            found[key] = found.get(key) or read_trial(folder.trial(key))
+        except FileNotFoundError:
+            continue
+        except DamagedTrial as error:
+            note(f"{error}; the trial is run again")
+    return frozenset(key for key, stored in found.items() if stored.record["status"] == "ok")
+
+
 class _Run:
     """One run: the trials that are left, and where their outcomes go."""
 
     def __init__(self, folder: RunFolder, sweep: spec.Sweep, trials: Sequence[Trial], report: Reporter) -> None:
         self.folder, self.sweep, self.trials, self.report = folder, sweep, trials, report
         self.ok = self.failed = 0
+        self.environments: dict[str, Any] = {}
 
     def execute(self, source: Path | None, jobs: int | None, fresh: bool, scheduler: str | None) -> Summary:
         before = self.folder.prepare()
         self.folder.discard_temporary()
-        todo = list(self.trials) if fresh else [trial for trial in self.trials if not self._is_finished(trial)]
+        if fresh:
+            packs.discard(self.folder)
+        finished = frozenset() if fresh else finished_keys(self.folder, self.trials, self.report.note)
+        todo = [trial for trial in self.trials if trial.key not in finished]
         reused = len(self.trials) - len(todo)
         if scheduler is None:
             check_backends(todo)
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        provenance = describe_run(command, source, self.folder.path)
+        provenance = describe_run(command, source)
+        self.environments = (before or {}).pop("environments", {}) | provenance["environments"]
         self.folder.write_files(self.sweep.files)
         write_text(self.folder.sweep, self.sweep.to_toml())
         write_text(self.folder.keys, "".join(f"{trial.key}\n" for trial in self.trials))
         if todo or before is None:
             provenance |= {
+                "run_id": uuid.uuid4().hex[:12],
                 "jobs": jobs,
                 "scheduler": scheduler,
                 "earlier_runs": _earlier(before) if reused else [],
             }
             self._write_provenance(provenance, "started_at")
             self._run_all(todo, jobs, reused, scheduler)
+            provenance["data_hash"] = data_hash(read_trials(self.folder, [trial.key for trial in self.trials]))
             self._write_provenance(provenance, "finished_at")
         return Summary(self.folder.path, self.ok, self.failed, reused)
-
-    def _is_finished(self, trial: Trial) -> bool:
-        try:
-            return read_trial(self.folder.trial(trial.key)).record["status"] == "ok"
-        except FileNotFoundError:
-            return False
-        except DamagedTrial as error:
-            self.report.note(f"{error}; the trial is run again")
-            return False
 
     def _write_provenance(self, provenance: dict[str, Any], moment: str) -> None:
         import json
 
+        provenance["environments"] = self.environments
         provenance[moment] = datetime.now(UTC).isoformat(timespec="seconds")
         write_text(self.folder.provenance, json.dumps(provenance, indent=2) + "\n")
 
@@ -165,9 +199,11 @@ class _Run:
         if todo and (cost := self.sweep.data.get("cost")):
             self.report.note(f"{self.sweep.name} takes {cost}")
         self.report.start(len(todo), reused)
+        packer = packs.Packer(self.folder)
         try:
             for trial, outcome in outcomes(todo, jobs, scheduler, self.report):
-                write_trial(self.folder, trial, outcome)
+                packer.add(trial.key, write_trial(self.folder, trial, outcome))
+                self.environments |= outcome.environments
                 self.ok += outcome.status == "ok"
                 self.failed += outcome.status != "ok"
                 self.report.finished(trial, outcome)
@@ -178,6 +214,7 @@ class _Run:
             )
             raise
         finally:
+            packer.close()
             self.report.stop()
 
 
@@ -205,31 +242,57 @@ def outcomes(
 ) -> Iterator[tuple[Trial, Outcome]]:
     """Yield each trial with its outcome: what may share the machine together, then the rest one by one.
 
-    Alone run the trials that measure times, and those whose worker died while others were at it too.
+    Alone run the trials that measure times, those that need more than their share of the memory, and those whose
+    worker died while others were at it too. What needs more than there is does not run.
     """
+    workers = jobs or available_cores()
+    if scheduler is None:
+        fitting = [trial for trial in trials if trial.memory_bytes <= memory_limit(1)]
+        yield from ((trial, refused(trial)) for trial in trials if trial.memory_bytes > memory_limit(1))
+        trials = fitting
     if jobs == 0:
         for trial in trials:
             report.running([trial])
             yield trial, perform(trial)
         return
-    shared = [trial for trial in trials if not trial.exclusive]
-    alone = [trial for trial in trials if trial.exclusive]
+    from rnnbench.sweeps.dispatch import outcomes_of
+
+    shared = [trial for trial in trials if not runs_alone(trial, workers, scheduler)]
+    alone = [trial for trial in trials if runs_alone(trial, workers, scheduler)]
     if shared:
-        workers = min(jobs or available_cores(), len(shared))
-        with _pool(workers, scheduler, alone=False) as pool:
-            for trial, outcome in pool.run(shared, report.running):
+        workers = min(workers, len(shared))
+        with _pool(workers, scheduler, alone=False, note=report.note) as pool:
+            for trial, outcome in outcomes_of(pool, shared, report.running):
                 if outcome is None:
                     alone.insert(0, trial)
                 else:
                     yield trial, outcome
     if alone:
-        with _pool(1, scheduler, alone=True) as pool:
-            for trial, outcome in pool.run(alone, report.running):
+        with _pool(1, scheduler, alone=True, note=report.note) as pool:
+            for trial, outcome in outcomes_of(pool, alone, report.running):
                 assert outcome is not None  # what runs alone is judged
                 yield trial, outcome
 
 
-def _pool(workers: int, scheduler: str | None, alone: bool) -> Pool:
-    from rnnbench.sweeps.dispatch import Pool
+def runs_alone(trial: Trial, workers: int, scheduler: str | None) -> bool:
+    """Whether a trial has this machine to itself: its time is measured, or its share of the memory is too little."""
+    return trial.exclusive or (scheduler is None and trial.memory_bytes > memory_limit(workers))
 
-    return Pool(workers, scheduler, alone)
+
+def refused(trial: Trial) -> Outcome:
+    """Return the outcome of a trial that cannot fit in the memory of this machine."""
+    needed, limit = (f"{size / 2**30:,.1f} GiB" for size in (trial.memory_bytes, memory_limit(1)))
+    return Outcome(trial.key, "out_of_memory", f"needs at least {needed}; this machine has {limit}: not started")
+
+
+def memory_limit(workers: int) -> int:
+    """Return the bytes that each of so many workers of this machine may use."""
+    from rnnbench.sweeps import cluster
+
+    return cluster.memory_limit(workers)
+
+
+def _pool(workers: int, scheduler: str | None, alone: bool, note: Callable[[str], None] = str) -> Pool:
+    from rnnbench.sweeps.cluster import Pool
+
+    return Pool(workers, scheduler, alone, note)

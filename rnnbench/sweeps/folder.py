@@ -3,6 +3,7 @@
     sweep.toml        the sweep in full, loadable again      provenance.json   what it ran on, and with what
     trials.txt        the keys the sweep names, in order     trials/KEY.parquet    one file a trial
     files/NAME.py     a user's own files, as the sweep had them
+    .packs/           copies of many trials in one file, so that thousands are read in a second: a cache
 
 Files of trials that the sweep no longer names, or whose kernels have changed since, stay in trials/ until
 someone deletes them; they are no part of the results, which are exactly the keys in trials.txt.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,11 @@ from rnnbench.sweeps.own_files import OwnFile
 from rnnbench.sweeps.trial import SCHEMA_VERSION
 
 
-class StorageError(RuntimeError):
+class RunStopped(RuntimeError):
+    """A run cannot go on, through no fault of its input; what is finished is kept."""
+
+
+class StorageError(RunStopped):
     """Results cannot be written: a full disk, a read-only folder. What was written before is intact."""
 
 
@@ -37,7 +43,9 @@ class RunFolder:
         self.provenance = self.path / "provenance.json"
         self.keys = self.path / "trials.txt"
         self.files = self.path / own_files.FOLDER
-        self._ours = {".lock", self.files.name, self.trials.name, self.sweep.name, self.keys.name}
+        self.packs = self.path / ".packs"
+        ours = (self.files, self.packs, self.trials, self.sweep, self.keys)
+        self._ours = {".lock", *(each.name for each in ours)}
 
     def trial(self, key: str) -> Path:
         """Return the path of one trial's file."""
@@ -62,11 +70,14 @@ class RunFolder:
     def read_keys(self) -> list[str]:
         """Return the keys of the trials that the sweep names, in its order."""
         try:
-            return self.keys.read_text(encoding="utf-8").split()
+            keys = self.keys.read_text(encoding="utf-8").split()
         except OSError as error:
             raise InputError(f"{self.keys}: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
             raise InputError(f"{self.keys}: is not the list of keys that a run writes; run the sweep again") from None
+        if wrong := [key for key in keys if not re.fullmatch(r"[0-9a-f]{16}", key)]:
+            raise InputError(f"{self.keys}: {wrong[0]!r} is no key of a trial; expected 16 hexadecimal digits")
+        return keys
 
     def prepare(self) -> dict[str, Any] | None:
         """Create the folder, or check what is there and return the provenance of the run before."""
@@ -114,7 +125,7 @@ class RunFolder:
 
     def discard_temporary(self) -> None:
         """Remove what a killed run left half-written; call it with the lock held."""
-        for path in [*self.path.glob(".*.tmp"), *self.trials.glob(".*.tmp")]:
+        for path in [each for folder in (self.path, self.trials, self.packs) for each in folder.glob(".*.tmp")]:
             path.unlink(missing_ok=True)
 
 

@@ -5,8 +5,9 @@ A package adds a probe in its pyproject.toml:
     [project.entry-points."rnnbench.probes"]
     my_probe = "my_package.my_module:MyProbe"
 
-A sweep file names a probe that is installed; cells and tasks can come from files, too (own_files.py).
-The keys of trials hash the kernels, not the code of installed packages: after an edit there, repeat with `--fresh`.
+A sweep file names a probe that is installed; cells and tasks can come from files, too (own_files.py). It is data, and
+never names a module to import. The key of a trial hashes the source of its probe, and what that imports of its own
+package and of rnnbench: see sources.py.
 """
 
 from __future__ import annotations

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnnbench.sweeps import plugins
+from rnnbench.sweeps import plugins, sources
+from rnnbench.sweeps.provenance import environment_id
 
 
 def dask_setup(worker: Any) -> None:
-    """Import every probe; Dask calls this once in each worker process."""
-    plugins.entries()
+    """Import every probe, read the sources, look at the machine; Dask calls this once in each worker process."""
+    for probe in plugins.entries().values():
+        sources.source_hash(probe, {})
+    environment_id()

@@ -30,6 +30,11 @@ def kill_process(dask_worker: Any) -> None:
         os.kill(dask_worker.pid, signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
 
 
+def end_process() -> None:
+    """Kill the process that this runs in."""
+    os.kill(os.getpid(), signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
+
+
 @contextlib.contextmanager
 def interrupts_held() -> Iterator[None]:
     """Hold Ctrl-C back while threads and processes start.

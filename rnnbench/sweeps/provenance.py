@@ -1,21 +1,27 @@
-"""What a run ran on, and with what: enough to judge its numbers years later."""
+"""What a run ran on, and with what: enough to judge its numbers years later.
+
+Each row names the environment of the process that measured it, and a run's provenance.json describes all of them:
+on a cluster, workers differ.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
-import sys
 from functools import cache
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+import rnnbench
 from rnnbench.backends.cuda import toolkit
 from rnnbench.backends.fingerprint import kernel_source_hash
-from rnnbench.backends.threads import available_cores
-from rnnbench.sweeps.trial import SCHEMA_VERSION, version_of
+from rnnbench.sweeps.hardware import describe_machine
+from rnnbench.sweeps.trial import SCHEMA_VERSION, canonical, version_of
 
 _PACKAGES = (
     "rnnbench", "numba", "llvmlite", "numpy", "scipy", "pandas", "matplotlib", "dask", "distributed", "scikit-learn",
@@ -26,19 +32,39 @@ _THREAD_VARIABLES = (
 )  # fmt: skip
 
 
-def describe_run(command: str, source: Path | None, results: Path) -> dict[str, Any]:
-    """Return provenance at the start of a run into the folder `results`; `source` is the sweep file, if any."""
+def describe_run(command: str, source: Path | None) -> dict[str, Any]:
+    """Return provenance at the start of a run; `source` is the sweep file, if any."""
+    environment = describe_environment()
     return {
         "schema_version": SCHEMA_VERSION,
         "command": command,
         "kernel_source_hash": kernel_source_hash(),
-        "package_git": git_state(Path(__file__), results),
-        "sweep_git": git_state(source.resolve(), results) if source else None,
+        "package_git": environment["package_git"],
+        "sweep_git": git_state(source.resolve()) if source else None,
         "load_average_at_start": list(psutil.getloadavg()),
         **describe_software(),
+        "machine": {name: value for name, value in describe_machine().items() if name != "cpu_flags"},
+        "environments": {environment_id(): environment},
+    }
+
+
+@cache
+def describe_environment() -> dict[str, Any]:
+    """Return all that is known of where this process measures: source, every installed version, machine."""
+    installed = {each.metadata["Name"]: each.version for each in distributions()}
+    return {
+        "package_git": git_state(Path(rnnbench.__file__).parent),
+        **describe_software(),
+        "installed": dict(sorted(installed.items(), key=lambda item: item[0].lower())),
         "machine": describe_machine(),
         **({"cuda": toolkit.describe()} if toolkit.installed() else {}),
     }
+
+
+@cache
+def environment_id() -> str:
+    """Return 12 hex digits over the environment of this process, which its rows carry."""
+    return hashlib.sha256(canonical(describe_environment()).encode()).hexdigest()[:12]
 
 
 def describe_software() -> dict[str, Any]:
@@ -47,26 +73,6 @@ def describe_software() -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **{name: version_of(name) for name in _PACKAGES}},
         "blas": blas_libraries(),
         "thread_variables": {name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ},
-    }
-
-
-@cache
-def describe_machine() -> dict[str, Any]:
-    """Return operating system, CPU, cores and memory; no host or user name. Takes a second, once."""
-    import cpuinfo
-
-    frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
-    return {
-        "os": platform.platform(),
-        "cpu": cpuinfo.get_cpu_info().get("brand_raw") or platform.processor() or platform.machine(),
-        "architecture": platform.machine(),
-        "cpu_max_mhz": (frequency and frequency.max) or None,
-        "physical_cores": psutil.cpu_count(logical=False),
-        "logical_cores": psutil.cpu_count(logical=True),
-        "available_cores": available_cores(),
-        "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-        "memory_bytes": psutil.virtual_memory().total,
-        "python_build": f"{platform.python_implementation()} {platform.python_compiler()} on {sys.platform}",
     }
 
 
@@ -79,23 +85,29 @@ def blas_libraries() -> list[dict[str, Any]]:
     return [{name: library[name] for name in wanted if name in library} for library in threadpool_info()]
 
 
-def git_state(path: Path, results: Path) -> dict[str, Any] | None:
-    """Return commit and dirty flag of the git tree that tracks a file; None without one, or git.
+def git_state(path: Path) -> dict[str, Any] | None:
+    """Return what git says of a file or folder that it tracks; None without git.
 
-    What the run itself writes, below `results`, does not make the tree dirty.
+    commit      the one that is checked out
+    dirty       whether the file, or anything in the folder, differs from that commit
+    diff_hash   16 hex digits over the differences and the new files; None where there are none
     """
+    folder = path if path.is_dir() else path.parent
+    name = "." if path.is_dir() else path.name
 
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(path.parent), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+    def git(*arguments: str) -> bytes:
+        command = ["git", "-C", str(folder), *arguments, "--", name]
+        return subprocess.run(command, capture_output=True, check=True, timeout=10).stdout
 
     try:
-        git("ls-files", "--error-unmatch", path.name)
-        top = Path(git("rev-parse", "--show-toplevel").strip())
-        changes = git("status", "--porcelain", "--untracked-files=all", "-z").split("\0")
-        changed = [top / entry[3:] for entry in changes if entry]
-        dirty = any(not file.is_relative_to(results.resolve()) for file in changed)
-        return {"commit": git("rev-parse", "HEAD").strip(), "dirty": dirty}
+        git("ls-files", "--error-unmatch")
+        digest = hashlib.sha256(difference := git("diff", "HEAD", "--binary"))
+        added = [each for each in git("ls-files", "--others", "--exclude-standard", "-z").split(b"\0") if each]
+        for each in added:
+            digest.update(b"\0" + each + b"\0" + (folder / os.fsdecode(each)).read_bytes())
+        dirty = bool(difference or added)
+        commit = git("rev-parse", "HEAD").split()[0].decode()
+        return {"commit": commit, "dirty": dirty, "diff_hash": digest.hexdigest()[:16] if dirty else None}
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -29,7 +29,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -262,11 +262,9 @@ class _Expansion:
             except ValidationError as error:
                 self._add_validation(error)
                 continue
-            parameters = json.loads(json.dumps(checked.model_dump(), default=str))
-            packages = self.probe.packages(checked)
-            said = {value for value in parameters.values() if isinstance(value, str)}
-            own = tuple(file for file, names in files.items() if names & said)
-            yield Trial(self.probe.name, parameters, self.probe.exclusive, self.section.timeout_s, packages, own)
+            trial = Trial.of(self.probe, checked, self.section.timeout_s)
+            said = {value for value in trial.parameters.values() if isinstance(value, str)}
+            yield replace(trial, files=tuple(file for file, names in files.items() if names & said))
 
     def _add_validation(self, error: ValidationError) -> None:
         for detail in error.errors(include_url=False):

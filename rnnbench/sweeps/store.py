@@ -6,7 +6,10 @@ JSON in the file's metadata under "rnnbench": one file, written by one rename, i
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -18,12 +21,13 @@ import pyarrow.parquet as pq
 
 from rnnbench.errors import InputError
 from rnnbench.sweeps.folder import RunFolder, replacing
-from rnnbench.sweeps.trial import SCHEMA_VERSION, Outcome, Trial
+from rnnbench.sweeps.trial import SCHEMA_VERSION, Outcome, Trial, canonical
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _METADATA_KEY = b"rnnbench"
+_NOT_IN_RECORDS = ("rows", "versions", "environments")
 MEASUREMENT_COLUMNS = pa.schema(
     [("quantity", pa.string()), ("index", pa.int64()), ("value", pa.float64()), ("unit", pa.string())]
 )
@@ -49,16 +53,20 @@ class StoredTrial(NamedTuple):
     rows: pa.Table
 
 
-def write_trial(folder: RunFolder, trial: Trial, outcome: Outcome) -> None:
-    """Store one trial; StorageError if the disk will not have it, and then what was there before still is."""
+def write_trial(folder: RunFolder, trial: Trial, outcome: Outcome) -> StoredTrial:
+    """Store one trial and return what was stored.
+
+    StorageError if the disk will not have it, and then what was there before still is.
+    """
     record = {"schema_version": SCHEMA_VERSION, "probe": trial.probe, "parameters": trial.parameters}
-    record |= {name: value for name, value in vars(outcome).items() if name not in ("rows", "versions")}
+    record |= {name: value for name, value in vars(outcome).items() if name not in _NOT_IN_RECORDS}
     record |= trial.versions | outcome.versions  # a process that died tells none
     columns = zip(*((row.quantity, row.index, row.value, row.unit) for row in outcome.rows), strict=True)
     rows = pa.table([list(column) for column in columns] or [[]] * 4, schema=MEASUREMENT_COLUMNS)
     with replacing(folder.trial(trial.key)) as temporary, pq.ParquetWriter(temporary, rows.schema, **_FORMAT) as writer:
         writer.write_table(rows)
         writer.add_key_value_metadata({_METADATA_KEY: json.dumps(record)})
+    return StoredTrial(record, rows)
 
 
 def read_trial(path: Path) -> StoredTrial:
@@ -79,16 +87,39 @@ def read_trial(path: Path) -> StoredTrial:
     return StoredTrial(record, rows)
 
 
+def read_trials(folder: RunFolder, keys: Sequence[str]) -> dict[str, StoredTrial]:
+    """Read those of the trials that have run, in the order of the keys; errors as of `read_trial`."""
+    from rnnbench.sweeps.packs import packed
+
+    found = packed(folder, keys)
+    stored = {}
+    for key in keys:
+        with contextlib.suppress(FileNotFoundError):
+            stored[key] = found.get(key) or read_trial(folder.trial(key))
+    return stored
+
+
+def data_hash(stored: Mapping[str, StoredTrial]) -> str:
+    """Return 16 hex digits over every trial's key, record and rows, in the order of the run."""
+    digest = hashlib.sha256()
+    for key, (record, rows) in stored.items():
+        columns = [rows[name].to_pylist() for name in MEASUREMENT_COLUMNS.names]
+        digest.update(f"{key} {canonical(record)} {canonical(columns)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
 @dataclass(frozen=True, repr=False)
 class Results:
     """The rows of one run.
 
     trials         one row a trial: key, probe, status, reason, runtime_s, peak_memory_bytes, started_at,
-                   kernel_source_hash, versions, and one column a parameter; missing where a probe has none
+                   kernel_source_hash, versions, where it was measured (source_hash, hardware, environment,
+                   git_commit, git_diff_hash, load_average), and one column a parameter; missing where a probe has none
     measurements   key, quantity, index (a step or a lag; missing for scalars), value, unit
     sweep          the sweep as resolved
     provenance     what it ran on, and with what
     missing        keys that the sweep names and that have not run yet
+    data_hash      of all rows and records; a figure drawn from them carries it
     """
 
     path: Path
@@ -97,6 +128,7 @@ class Results:
     trials: pd.DataFrame
     measurements: pd.DataFrame
     missing: tuple[str, ...] = ()
+    data_hash: str = ""
 
     @classmethod
     def load(cls, path: str | Path) -> Results:
@@ -112,10 +144,10 @@ class Results:
         except (OSError, ValueError) as error:
             raise InputError(f"{folder.sweep}: cannot be read: {error}") from None
         keys = folder.read_keys()
-        stored = {key: read_trial(folder.trial(key)) for key in keys if folder.trial(key).exists()}
+        stored = read_trials(folder, keys)
         missing = tuple(key for key in keys if key not in stored)
         trials, measurements = _trials_table(stored), _measurements_table(stored)
-        return cls(folder.path, sweep, provenance, trials, measurements, missing)
+        return cls(folder.path, sweep, provenance, trials, measurements, missing, data_hash(stored))
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -144,6 +176,8 @@ TRIAL_COLUMNS = (
     "key", "probe", "status", "reason", "runtime_s", "peak_memory_bytes", "started_at",
     "kernel_source_hash", "rnnbench_version", "numba_version", "numpy_version",
 )  # fmt: skip
+LATER_COLUMNS = ("source_hash", "hardware", "environment", "git_commit", "git_diff_hash", "load_average")
+"""Columns of `trials` that the first runs did not have yet: missing there."""
 
 
 def _trials_table(stored: dict[str, StoredTrial]) -> pd.DataFrame:
@@ -151,6 +185,7 @@ def _trials_table(stored: dict[str, StoredTrial]) -> pd.DataFrame:
 
     records = [trial.record for trial in stored.values()]
     columns: dict[str, Any] = {name: [record[name] for record in records] for name in TRIAL_COLUMNS}
+    columns |= {name: [record.get(name) for record in records] for name in LATER_COLUMNS}
     columns["peak_memory_bytes"] = pd.array(columns["peak_memory_bytes"], dtype="Int64")
     for name in dict.fromkeys(name for record in records for name in record if name.endswith("_version")):
         if name not in columns and name != "schema_version":

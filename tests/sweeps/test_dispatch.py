@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rnnbench.errors import InputError
-from rnnbench.sweeps import dispatch, engine, plugins
+from rnnbench.sweeps import cluster, engine, plugins
 from rnnbench.sweeps.store import Results
 
 TERRIBLE = {
@@ -20,8 +20,8 @@ TERRIBLE = {
     "sweep": [
         {
             "probe": "misbehave",
-            "axes": {"deed": ["raise", "diverge", "hang", "kill"]},
-            "timeout_s": 3,
+            "axes": {"deed": ["raise", "diverge", "hang", "hang_compiled", "kill", "segfault"]},
+            "timeout_s": 5,  # compiling included
         },
         {"probe": "misbehave", "fixed": {"deed": "allocate"}, "timeout_s": 60},
         {"probe": "misbehave", "axes": {"number": list(range(1, 31))}},
@@ -34,14 +34,14 @@ TERRIBLE = {
 def terrible(tmp_path_factory: pytest.TempPathFactory) -> Results:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(Path(__file__).parent / "plugin"))
-        patch.setattr(dispatch, "memory_limit", lambda workers: 700 * 2**20)
+        patch.setattr(cluster, "memory_limit", lambda workers: 700 * 2**20)
         plugins._installed.cache_clear()
         return engine.run(TERRIBLE, tmp_path_factory.mktemp("out"), jobs=2, progress=False)
 
 
 def test_every_trial_leaves_one_row_and_the_healthy_ones_are_ok(terrible: Results) -> None:
     trials = terrible.trials
-    assert len(trials) == 4 + 1 + 30 + 1
+    assert len(trials) == 6 + 1 + 30 + 1
     assert trials["key"].is_unique
     assert terrible.missing == ()
     healthy = trials[trials["deed"] == "finish"]
@@ -54,8 +54,10 @@ def test_every_trial_leaves_one_row_and_the_healthy_ones_are_ok(terrible: Result
     [
         ("raise", "error", "ZeroDivisionError: the denominator was zero"),
         ("diverge", "diverged", "Diverged: the loss is NaN at step 3"),
-        ("hang", "timeout", "stopped after its time limit of 3 s"),
+        ("hang", "timeout", "stopped after its time limit of 5 s"),
+        ("hang_compiled", "timeout", "stopped after its time limit of 5 s"),
         ("kill", "killed", "the worker process was killed by signal 9 (SIGKILL)"),
+        ("segfault", "killed", "the worker process was killed by signal 11 (SIGSEGV)"),
         ("allocate", "out_of_memory", "GiB, close to its worker's memory limit"),
     ],
 )
@@ -66,8 +68,22 @@ def test_each_failure_has_its_type_and_its_reason(terrible: Results, deed: str, 
     assert reason in row["reason"]
     rows = terrible.measurements[terrible.measurements["key"] == row["key"]]["quantity"].tolist()
     assert rows == (["before"] if deed in ("raise", "diverge") else [])
-    if deed == "hang":
-        assert 3 <= row["runtime_s"] < 15
+    if status == "timeout":
+        assert 5 <= row["runtime_s"] < 20
+
+
+def test_a_second_run_repeats_the_failures_alone(terrible: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing wrong any more, as after more memory: what was ok is as it was."""
+    monkeypatch.setattr(type(plugins.get("misbehave")), "measure", lambda *_: iter(()))
+    before = {path: path.read_bytes() for path in (terrible.path / "trials").iterdir()}
+    summary = engine.execute(TERRIBLE, terrible.path.parent, jobs=0, progress=False)
+    assert (summary.ok, summary.failed, summary.reused) == (7, 0, 31)
+    ok = terrible.trials[terrible.trials["status"] == "ok"]["key"]
+    assert all(
+        (terrible.path / "trials" / f"{key}.parquet").read_bytes()
+        == before[terrible.path / "trials" / f"{key}.parquet"]
+        for key in ok
+    )
 
 
 def test_exclusive_trials_run_alone_after_the_others(terrible: Results) -> None:
@@ -90,7 +106,7 @@ def test_a_scheduler_that_runs_already_is_used(tmp_path: Path, plugin: Path) -> 
 
 
 def test_a_scheduler_that_is_not_there_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(cluster, "CONNECT_TIMEOUT_S", 0.5)
     sweep = {"name": "nowhere", "sweep": [{"probe": "null"}]}
     for address in ("tcp://127.0.0.1:9", "nonsense"):
         with pytest.raises(InputError, match=f"--scheduler {address}: cannot connect"):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rnnbench.errors import InputError
-from rnnbench.sweeps import engine, folder, plugins, provenance, spec, trial
+from rnnbench.sweeps import engine, folder, plugins, provenance, sources, spec
 from rnnbench.sweeps.engine import Summary
 from rnnbench.sweeps.folder import StorageError
 from rnnbench.sweeps.progress import Silent
@@ -122,9 +122,9 @@ def test_a_damaged_file_is_reported_and_its_trial_runs_again(tmp_path: Path, con
     assert len(Results.load(first.path).trials) == 3
 
 
-def test_an_edit_of_the_kernels_runs_everything_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edit_of_the_source_runs_everything_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, _ = inline(sweep_of(seed={"count": 2}), tmp_path)
-    monkeypatch.setattr(trial, "measurement_source_hash", lambda: "f" * 16)
+    monkeypatch.setattr(sources, "source_hash", lambda *_: "f" * 16)
     second, _ = inline(sweep_of(seed={"count": 2}), tmp_path)
     assert (second.ok, second.reused) == (2, 0)
     assert len(list((first.path / "trials").iterdir())) == 4
@@ -213,9 +213,16 @@ def test_provenance_tells_what_it_ran_on_and_with_what(tmp_path: Path) -> None:
     assert told["blas"]
     assert told["started_at"] <= told["finished_at"]
     assert told["earlier_runs"] == []
+    [(name, environment)] = told["environments"].items()
+    assert Results.load(summary.path).trials["environment"].tolist() == [name]
+    assert environment["machine"]["cpu_flags"] is not None
+    assert environment["machine"]["timer"]["smallest_step_s"] > 0
     inline(sweep_of(seed=[1, 2]), tmp_path)
     resumed = Results.load(summary.path).provenance
-    assert resumed["earlier_runs"] == [{name: told[name] for name in told if name != "earlier_runs"}]
+    assert resumed["earlier_runs"] == [
+        {name: told[name] for name in told if name not in ("earlier_runs", "environments")}
+    ]
+    assert resumed["environments"] == told["environments"]
     inline(sweep_of(seed=[1, 2]), tmp_path)
     assert Results.load(summary.path).provenance == resumed  # nothing ran
 
@@ -227,18 +234,28 @@ def test_git_state_is_that_of_a_tracked_file(tmp_path: Path) -> None:
         identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
         subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
 
-    path, results = tmp_path / "sweep.toml", tmp_path / "results" / "x"
+    path, package = tmp_path / "sweep.toml", tmp_path / "package"
     path.write_text("name = 'x'")
-    assert provenance.git_state(path, results) is None
+    package.mkdir()
+    (package / "a.py").touch()
+    assert provenance.git_state(path) is None
     git("init")
-    assert provenance.git_state(path, results) is None
+    assert provenance.git_state(path) is None
     git("add", ".")
     git("commit", "-m", "sweep")
-    state = provenance.git_state(path, results)
-    assert state is not None
-    assert (len(state["commit"]), state["dirty"]) == (40, False)
-    results.mkdir(parents=True)
-    (results / "report.html").touch()
-    assert provenance.git_state(path, results) == state
+    clean = provenance.git_state(path)
+    assert clean is not None
+    assert (len(clean["commit"]), clean["dirty"], clean["diff_hash"]) == (40, False, None)
     path.write_text("name = 'y'")
-    assert provenance.git_state(path, results) == {"commit": state["commit"], "dirty": True}
+    assert provenance.git_state(package) == clean  # what is beside it is another's
+    changed = provenance.git_state(path)
+    assert changed is not None
+    assert changed == {"commit": clean["commit"], "dirty": True, "diff_hash": changed["diff_hash"]}
+    path.write_text("name = 'z'")
+    assert provenance.git_state(path) not in (changed, clean)
+    (package / "b.py").write_text("new")
+    added = provenance.git_state(package)
+    assert added is not None
+    assert added["dirty"]
+    (package / "b.py").write_text("newer")
+    assert provenance.git_state(package) not in (added, clean)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,7 @@ import scipy
 from rnnbench import probes
 from rnnbench.backends import threads
 from rnnbench.errors import InputError
-from rnnbench.sweeps import memory, plugins, spec, store, trial
+from rnnbench.sweeps import hardware, memory, plugins, sources, spec, store, trial
 from rnnbench.sweeps.trial import Outcome, Trial, perform
 
 
@@ -25,32 +26,67 @@ def values(outcome: Outcome) -> list[float]:
     return [row.value for row in outcome.rows]
 
 
-def test_a_key_is_a_hash_of_all_that_decides_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "measurement_source_hash", lambda: "0" * 16)
+def test_a_key_is_a_hash_of_all_that_decides_the_numbers() -> None:
+    known = Trial("misbehave", {"number": 3, "seed": 0}, source_hash="0" * 16)
     text = (
-        '{"measurement_source_hash":"0000000000000000",'
-        '"parameters":{"deed":"finish","number":3,"seconds":0.0,"seed":0},"probe":"misbehave","schema_version":1}'
+        '{"parameters":{"number":3,"seed":0},"probe":"misbehave","schema_version":1,"source_hash":"0000000000000000"}'
     )
-    assert one(number=3).key == hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert known.key == hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert replace(known, timeout_s=5, exclusive=True).key == known.key
     assert one(seed=0, seconds=0).key == one().key
-    different = [one(), one(number=1), one(seed=1), one("timing")]
-    monkeypatch.setattr(trial, "measurement_source_hash", lambda: "1" * 16)
-    different.append(one(number=2))
+    different = [one(), one(number=1), one(seed=1), one("timing"), known]
+    different += [replace(known, source_hash="1" * 16), replace(known, packages=("numpy",))]
+    different += [replace(known, hardware="a CPU"), replace(known, hardware="another CPU")]
     assert len({each.key for each in different}) == len(different)
     assert all(len(each.key) == 16 and int(each.key, 16) >= 0 for each in different)
 
 
-def test_random_numbers_depend_on_the_seed_not_on_parameters_or_code(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_random_numbers_depend_on_the_seed_not_on_parameters_or_code(monkeypatch: pytest.MonkeyPatch) -> None:
     before = perform(one(seed=3, number=1))
-    monkeypatch.setattr(trial, "measurement_source_hash", lambda: "1" * 16)
+    monkeypatch.setattr(sources, "source_hash", lambda *_: "1" * 16)
     after = perform(one(seed=3, number=1))
     assert before.key != after.key
     assert values(before) == values(after)
     assert values(before) != values(perform(one(seed=4, number=1)))
     assert values(before) == values(perform(one(seed=3, number=2)))  # a pair: they differ by the parameter alone
     assert "seed" not in one(seed=3).identity
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "told"),
+    [
+        ({"source_hash": "f" * 16}, "the run has ffffffffffffffff"),
+        ({"hardware": "another CPU"}, "than the run is timed on (another CPU)"),
+    ],
+)
+def test_a_worker_of_other_source_or_hardware_measures_nothing(elsewhere: dict[str, str], told: str) -> None:
+    outcome = perform(replace(one("timing"), **elsewhere))  # type: ignore[arg-type]
+    assert (outcome.status, outcome.rows) == ("error", [])
+    assert told in outcome.reason
+    assert "install the same on both" in outcome.reason
+
+
+def test_a_worker_with_other_versions_measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = replace(one(), packages=("scipy",))
+    key = named.key
+    monkeypatch.setattr(trial, "version_of", lambda package: "99.0")
+    assert replace(named).key != key
+    outcome = perform(named)
+    assert outcome.status == "error"
+    assert "scipy_version 99.0" in outcome.reason
+
+
+def test_every_outcome_tells_where_it_was_measured() -> None:
+    outcome = perform(one())
+    assert outcome.hardware == hardware.hardware()
+    assert outcome.source_hash == one().source_hash
+    assert outcome.load_average is not None
+    assert outcome.load_average >= 0
+    [(name, told)] = outcome.environments.items()
+    assert name == outcome.environment
+    assert {"package_git", "versions", "blas", "thread_variables", "installed", "machine"} <= set(told)
+    assert told["installed"]["numpy"] == np.__version__
+    assert json.loads(trial.canonical(told)) == told
 
 
 @pytest.mark.parametrize(
@@ -135,7 +171,7 @@ def test_peak_memory_is_unknown_where_other_processes_did_the_work() -> None:
 
 def test_versions_of_packages_are_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     def keys() -> tuple[str, str]:
-        return one().key, replace(one(), packages=("scipy", "no_such_package")).key
+        return replace(one(), packages=()).key, replace(one(), packages=("scipy", "no_such_package")).key
 
     before = keys()
     known = replace(one(), packages=("scipy", "no_such_package")).versions
@@ -154,7 +190,7 @@ def test_installed_packages_add_probes_and_cannot_replace_ours() -> None:
 
 @pytest.mark.parametrize("name", sorted(probes.entries()))
 def test_no_parameter_of_a_probe_is_called_like_a_column(name: str) -> None:
-    columns = {*store.TRIAL_COLUMNS, *store.MEASUREMENT_COLUMNS.names}
+    columns = {*store.TRIAL_COLUMNS, *store.LATER_COLUMNS, *store.MEASUREMENT_COLUMNS.names}
     assert not columns & set(probes.get(name).Parameters.model_fields)
 
 

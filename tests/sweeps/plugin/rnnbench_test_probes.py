@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -9,11 +10,33 @@ import time
 from collections.abc import Iterator
 from typing import Literal
 
+import numba
 import numpy as np
 
 from rnnbench.probes.base import Diverged, Measurement, Probe, ProbeParameters, Seeds
 
-Deed = Literal["finish", "sleep", "raise", "diverge", "hang", "kill", "exit", "allocate", "memory_error"]
+Deed = Literal[
+    "finish",
+    "sleep",
+    "raise",
+    "diverge",
+    "hang",
+    "hang_compiled",
+    "kill",
+    "segfault",
+    "exit",
+    "allocate",
+    "memory_error",
+]
+
+
+@numba.njit
+def _spin(step: int) -> int:
+    """Never return, and never give up the GIL."""
+    count = 0
+    while count >= 0:
+        count = (count + step) % 1000
+    return count
 
 
 class DeedParameters(ProbeParameters):
@@ -52,6 +75,12 @@ class Misbehave(Probe):
         while True:
             pass
 
+    def _hang_compiled(self, parameters: DeedParameters) -> None:
+        _spin(1)
+
+    def _segfault(self, parameters: DeedParameters) -> None:
+        ctypes.string_at(0)
+
     def _kill(self, parameters: DeedParameters) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -73,3 +102,21 @@ class Timing(Misbehave):
 
     name = "timing"
     exclusive = True
+
+
+class NamedParameters(ProbeParameters):
+    """A text of the sweep's own."""
+
+    label: str = ""
+
+
+class Named(Probe):
+    """Yield a row of the given name, and fail in its name."""
+
+    name = "named"
+    Parameters = NamedParameters
+
+    def measure(self, parameters: ProbeParameters, seeds: Seeds) -> Iterator[Measurement]:
+        assert isinstance(parameters, NamedParameters)
+        yield Measurement(parameters.label, 1.0, parameters.label)
+        raise ValueError(f"the trial is named {parameters.label}")
