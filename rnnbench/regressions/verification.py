@@ -44,7 +44,7 @@ class Check:
     detail: str
 
 
-def verify(path: Path, sample: int = 3, longest_s: float = 60.0, tell: Callable[[str], None] = str) -> list[Check]:
+def verify(path: Path, sample: int = 3, longest_s: float = 60.0, tell: Callable[[str], object] = str) -> list[Check]:
     """Check the run in a folder; trials that took longer than `longest_s` are not run again.
 
     `tell` hears what is being done. InputError for a folder that holds no run.
@@ -117,7 +117,7 @@ def _figures(run: Results) -> Check:
     return Check("figures", "false", told)
 
 
-def _trials(run: Results, folder: RunFolder, sample: int, longest_s: float, tell: Callable[[str], None]) -> Check:
+def _trials(run: Results, folder: RunFolder, sample: int, longest_s: float, tell: Callable[[str], object]) -> Check:
     """Run a sample again that hangs on the data alone, and so is the same for everyone."""
     candidates = list(_repeatable(run, folder, longest_s))
     if not candidates:

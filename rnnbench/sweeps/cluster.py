@@ -70,7 +70,7 @@ class Pool:
     """
 
     def __init__(
-        self, workers: int, scheduler: str | None = None, alone: bool = False, note: Callable[[str], None] = str
+        self, workers: int, scheduler: str | None = None, alone: bool = False, note: Callable[[str], object] = str
     ) -> None:
         self.alone, self.scheduler, self.note = alone, scheduler, note
         self.workers = workers

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnbench import backends
+from rnnbench.backends.memory import SMALL_BYTES
 from rnnbench.backends.threads import available_cores
 from rnnbench.errors import InputError
 from rnnbench.sweeps import packs, spec
@@ -137,7 +138,7 @@ def _source(sweep: str | Path | Mapping[str, Any]) -> Path | None:
     return None if isinstance(sweep, Mapping) else Path(sweep)
 
 
-def finished_keys(folder: RunFolder, trials: Sequence[Trial], note: Callable[[str], None]) -> frozenset[str]:
+def finished_keys(folder: RunFolder, trials: Sequence[Trial], note: Callable[[str], object]) -> frozenset[str]:
     """Return the keys of the trials that are ok; note which files are damaged, whose trials run again."""
     keys = [trial.key for trial in trials]
     found = packs.packed(folder, keys)
@@ -247,9 +248,8 @@ def outcomes(
     """
     workers = jobs or available_cores()
     if scheduler is None:
-        fitting = [trial for trial in trials if trial.memory_bytes <= memory_limit(1)]
-        yield from ((trial, refused(trial)) for trial in trials if trial.memory_bytes > memory_limit(1))
-        trials = fitting
+        yield from ((trial, refused(trial)) for trial in trials if exceeds(trial, 1))
+        trials = [trial for trial in trials if not exceeds(trial, 1)]
     if jobs == 0:
         for trial in trials:
             report.running([trial])
@@ -276,7 +276,12 @@ def outcomes(
 
 def runs_alone(trial: Trial, workers: int, scheduler: str | None) -> bool:
     """Whether a trial has this machine to itself: its time is measured, or its share of the memory is too little."""
-    return trial.exclusive or (scheduler is None and trial.memory_bytes > memory_limit(workers))
+    return trial.exclusive or (scheduler is None and exceeds(trial, workers))
+
+
+def exceeds(trial: Trial, workers: int) -> bool:
+    """Whether a trial needs more memory than each of so many workers of this machine may use."""
+    return trial.memory_bytes > SMALL_BYTES and trial.memory_bytes > memory_limit(workers)
 
 
 def refused(trial: Trial) -> Outcome:
@@ -292,7 +297,7 @@ def memory_limit(workers: int) -> int:
     return cluster.memory_limit(workers)
 
 
-def _pool(workers: int, scheduler: str | None, alone: bool, note: Callable[[str], None] = str) -> Pool:
+def _pool(workers: int, scheduler: str | None, alone: bool, note: Callable[[str], object] = str) -> Pool:
     from rnnbench.sweeps.cluster import Pool
 
     return Pool(workers, scheduler, alone, note)

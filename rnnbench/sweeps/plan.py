@@ -118,8 +118,7 @@ def plan(
 
 
 def _refusal(trial: Trial) -> str:
-    outcome = engine.refused(trial)
-    return f"refused ({outcome.reason})" if trial.memory_bytes > engine.memory_limit(1) else ""
+    return f"refused ({engine.refused(trial).reason})" if engine.exceeds(trial, 1) else ""
 
 
 def _history(run: RunFolder) -> dict[str, list[dict[str, Any]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,18 +30,18 @@ ROOT = Path(engine.__file__).parents[2]
 class Cluster:
     """`dask scheduler` and `dask worker`, each a command of its own; workers share no folder with the driver."""
 
-    def __init__(self, folder: Path, plugin: Path) -> None:
-        self.folder = folder
-        self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(plugin)])}
+    def __init__(self, folder: Path, plugin: Path, protocol: str = "tcp", **variables: str) -> None:
+        self.folder, self.protocol = folder, protocol
+        self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(plugin)]), **variables}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.address = f"tcp://127.0.0.1:{self.port}"
+        self.address = f"{protocol}://127.0.0.1:{self.port}"
         self.processes: list[subprocess.Popen[bytes]] = []
         self.scheduler = self.start_scheduler()
 
     def start_scheduler(self) -> subprocess.Popen[bytes]:
-        options = ["--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"]
+        options = ["--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard", "--protocol", self.protocol]
         self.scheduler = self._start("scheduler", *options)
         deadline = time.monotonic() + 60
         while not self._listens():
@@ -55,7 +56,7 @@ class Cluster:
         return False
 
     def start_worker(self, *options: str) -> subprocess.Popen[bytes]:
-        always = ["--nthreads", "1", "--host", "127.0.0.1", "--no-dashboard"]
+        always = ["--nthreads", "1", "--host", "127.0.0.1", "--no-dashboard", "--protocol", self.protocol]
         return self._start("worker", self.address, *always, "--preload", "rnnbench.sweeps.preload", *options)
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
@@ -206,6 +207,34 @@ def test_a_deadly_trial_and_a_hanging_one_are_found_on_a_cluster_too(cluster: Cl
     }
     results = run(cluster, sweep, Acting())
     assert results.counts == {"ok": 10, "timeout": 1}
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_a_cluster_behind_tls_serves_whoever_has_the_certificate(tmp_path: Path, plugin: Path) -> None:
+    """With the variables that experiments/README.md names, set alike for scheduler, workers and driver."""
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    subprocess.run([*request, "-keyout", "mine.key", "-out", "mine.pem"], cwd=tmp_path, check=True, capture_output=True)
+    tls = "DASK_DISTRIBUTED__COMM__TLS__"
+    variables = {"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true", f"{tls}CA_FILE": str(tmp_path / "mine.pem")}
+    for role in ("SCHEDULER", "WORKER", "CLIENT"):
+        variables |= {f"{tls}{role}__CERT": str(tmp_path / "mine.pem"), f"{tls}{role}__KEY": str(tmp_path / "mine.key")}
+    (tmp_path / "null.toml").write_text('name = "null"\n[[sweep]]\nprobe = "null"\n[sweep.axes]\nseed = [1, 2]\n')
+    cluster = Cluster(tmp_path, plugin, "tls", **variables)
+
+    def driver(**environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "rnnbench.cli", "run", "null.toml", "--scheduler", cluster.address]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
+
+    try:
+        cluster.start_worker()
+        done = driver(**cluster.environment)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("2 ok, 0 failed")
+        stranger = driver(**{name: value for name, value in cluster.environment.items() if name not in variables})
+        assert stranger.returncode == 2
+        assert stranger.stderr.startswith(f"error: --scheduler {cluster.address}: cannot connect")
+    finally:
+        cluster.close()
 
 
 def test_what_is_lost_time_and_again_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:

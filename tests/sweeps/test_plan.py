@@ -80,8 +80,8 @@ def test_a_trial_that_cannot_fit_is_refused_with_its_size(tmp_path: Path) -> Non
 
 
 def test_what_exceeds_its_share_runs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "memory_limit", lambda workers: 1000 // workers)
-    trial = engine.Trial("null", {"seed": 0}, memory_bytes=400)
+    monkeypatch.setattr(cluster, "memory_limit", lambda workers: 10 * 2**30 // workers)
+    trial = engine.Trial("null", {"seed": 0}, memory_bytes=4 * 2**30)
     assert not engine.runs_alone(trial, 2, None)
     assert engine.runs_alone(trial, 4, None)
     assert not engine.runs_alone(trial, 4, "tcp://elsewhere:8786")
