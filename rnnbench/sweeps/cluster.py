@@ -153,11 +153,16 @@ class Pool:
 
     def processing(self) -> dict[str, tuple[str, ...]]:
         """Return {worker: names of the tasks that are assigned to it}, of every worker."""
-        return {worker: tuple(names) for worker, names in self.ask(self.client.scheduler.processing).items()}
+        return {worker: tuple(names) for worker, names in self.ask(self._scheduler().processing).items()}
 
     def worker_info(self) -> dict[str, dict[str, Any]]:
         """Return what the scheduler knows of each worker, by address."""
-        return dict(self.ask(self.client.scheduler.identity, n_workers=-1)["workers"])
+        return dict(self.ask(self._scheduler().identity, n_workers=-1)["workers"])
+
+    def _scheduler(self) -> Any:
+        if self.client.scheduler is None:
+            raise OSError("not connected to a scheduler")
+        return self.client.scheduler
 
     def placement(self) -> dict[str, Any]:
         """Return where a trial is to run: anywhere, or alone always on the same host, so that times can be compared.

@@ -70,10 +70,10 @@ def _trial_modules(probe: type, parameters: type, texts: frozenset[str]) -> froz
     homes = _homes(_registered())
     found: frozenset[str] = frozenset()
     named = {name for name in texts if name in homes}
-    roots = own.union(*(homes[name] for name in named))
+    roots = frozenset(own).union(*(homes[name] for name in named))
     every_backend = () if named & set(_entries("backends")) else _entries("backends")
     while not roots <= found:  # a file that is added can name others in its constants
-        found = _closure(frozenset(roots))
+        found = _closure(roots)
         more = {text for module in found for text in source(module).constants if text in homes}
         if "rnnbench.backends" in found:
             more.update(every_backend)
