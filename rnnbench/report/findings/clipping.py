@@ -41,7 +41,6 @@ class ClippingStopsExplosions(_Clipping):
         "loss that is no number counts as the largest of float32, 3.4×10³⁸."
     )
     effect_name = "log₁₀ of the highest loss, not clipped − clipped"
-    unit = "decades"
     expected = Region(low=1.0)
     probe = "exploding"
     quantities = ("largest_loss",)
