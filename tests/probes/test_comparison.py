@@ -136,9 +136,9 @@ def test_the_version_of_the_other_library_is_part_of_the_key_and_of_the_record(m
 
     versions = {"torch": "2.9.0", "jax": "0.8.1", "jaxlib": "0.8.0"}
     with monkeypatch.context() as patch:
-        patch.setattr(trial, "version_of", versions.__getitem__)
+        patch.setattr(trial, "version_of", lambda package: versions.get(package, "1.0"))
         before = {name: one(name).key for name in ("torch", "jax", "twin")}
-        assert one("jax").versions == {"jax_version": "0.8.1", "jaxlib_version": "0.8.0"}
+        assert one("jax").versions.items() >= {"jax_version": "0.8.1", "jaxlib_version": "0.8.0"}.items()
         versions["jaxlib"] = "0.8.2"
         after = {name: one(name).key for name in before}
         assert {name for name in before if before[name] != after[name]} == {"jax"}
