@@ -167,7 +167,8 @@ def test_what_has_no_file_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     names: dict[str, Any] = {"__name__": "made_at_a_prompt"}
     exec(source, names)
     shown = replace(cells.get("rnn"), name="shown", forward_element=names["forward"])
-    monkeypatch.setattr(cells, "entries", lambda known=cells.entries(): {**known, "shown": shown})
+    known = {**cells.entries(), "shown": shown}
+    monkeypatch.setattr(cells, "entries", lambda: known)
     modules = sources.trial_modules(plugins.get("training"), {"cell": "shown"})
     assert "rnnbench.cells.rnn" in modules  # of the other function
     assert "made_at_a_prompt" not in modules
