@@ -125,11 +125,6 @@ class Pool:
         with contextlib.suppress(Exception):  # whatever a connection that has failed fails at
             self.client.close(timeout=2)
 
-    @property
-    def connected(self) -> bool:
-        """Whether the scheduler is there, as far as the client has noticed."""
-        return self.client.status == "running"
-
     def find_again(self) -> None:
         """Connect to a scheduler that was lost, as soon as it is there; SchedulerLost if it is not in time."""
         assert self.scheduler is not None
@@ -151,18 +146,19 @@ class Pool:
         answer: Answer = self.client.sync(question, *arguments, callback_timeout=ANSWER_TIMEOUT_S, **options)
         return answer
 
+    def _known_scheduler(self) -> Any:
+        """Return the scheduler to be asked; OSError where the client has given it up."""
+        if self.client.scheduler is None:
+            raise OSError(f"the connection to {self.scheduler} is closed")
+        return self.client.scheduler
+
     def processing(self) -> dict[str, tuple[str, ...]]:
         """Return {worker: names of the tasks that are assigned to it}, of every worker."""
-        return {worker: tuple(names) for worker, names in self.ask(self._scheduler().processing).items()}
+        return {worker: tuple(names) for worker, names in self.ask(self._known_scheduler().processing).items()}
 
     def worker_info(self) -> dict[str, dict[str, Any]]:
         """Return what the scheduler knows of each worker, by address."""
-        return dict(self.ask(self._scheduler().identity, n_workers=-1)["workers"])
-
-    def _scheduler(self) -> Any:
-        if self.client.scheduler is None:
-            raise OSError("not connected to a scheduler")
-        return self.client.scheduler
+        return dict(self.ask(self._known_scheduler().identity, n_workers=-1)["workers"])
 
     def placement(self) -> dict[str, Any]:
         """Return where a trial is to run: anywhere, or alone always on the same host, so that times can be compared.

@@ -66,7 +66,7 @@ def trial_modules(probe: Probe, parameters: dict[str, Any]) -> frozenset[str]:
 @cache
 def _trial_modules(probe: type, parameters: type, texts: frozenset[str]) -> frozenset[str]:
     classes = {kind.__module__ for each in (probe, parameters) for kind in each.__mro__}
-    own = {module for module in classes if _package(module) in _followed(probe.__module__)}
+    own = {name for name in classes if _package(name) in _followed(probe.__module__) and _counts(name)}
     homes = _homes(_registered())
     found: frozenset[str] = frozenset()
     named = {name for name in texts if name in homes}
@@ -105,7 +105,9 @@ def _homes(registered: tuple[tuple[str, str], ...]) -> dict[str, frozenset[str]]
     """Return {name: modules in which an entry of that name is defined}."""
     homes: dict[str, frozenset[str]] = {}
     for kind, name in registered:
-        homes[name] = homes.get(name, frozenset()) | set(_definitions(f"rnnbench.{kind}", _entries(kind)[name]))
+        homes[name] = homes.get(name, frozenset()) | set(
+            filter(_counts, _definitions(f"rnnbench.{kind}", _entries(kind)[name]))
+        )
     return homes
 
 
@@ -128,15 +130,17 @@ def _closure(roots: frozenset[str]) -> frozenset[str]:
     waiting = set(roots)
     while waiting:
         name = waiting.pop()
-        if name not in found and _measures(name) and _file(name) is not None:
+        if name not in found and _counts(name):
             found.add(name)
             waiting |= source(name).modules
     return frozenset(found)
 
 
-def _measures(module: str) -> bool:
+def _counts(module: str) -> bool:
+    """Whether a module has a source file, and may decide numbers."""
     package, _, rest = module.partition(".")
-    return package != "rnnbench" or rest.partition(".")[0] not in NOT_MEASURING
+    runs_trials = package == "rnnbench" and rest.partition(".")[0] in NOT_MEASURING
+    return not runs_trials and _file(module) is not None
 
 
 def _package(module: str) -> str:

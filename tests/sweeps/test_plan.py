@@ -16,7 +16,7 @@ from rnnbench.sweeps.store import Results
 SLEEPY: dict[str, Any] = {
     "name": "sleepy",
     "cost": "a moment",
-    "sweep": [{"probe": "misbehave", "axes": {"seconds": [0.0, 0.2], "seed": [0, 1]}, "fixed": {"deed": "sleep"}}],
+    "sweep": [{"probe": "misbehave", "axes": {"seconds": [0.0, 1.0], "seed": [0, 1]}, "fixed": {"deed": "sleep"}}],
 }
 LARGE: dict[str, Any] = {
     "name": "large",
@@ -45,16 +45,16 @@ def test_times_are_those_of_the_most_similar_trials(tmp_path: Path) -> None:
     engine.execute(SLEEPY, tmp_path, jobs=0, progress=False)
     assert all(each.finished for each in plan(SLEEPY, tmp_path).trials)
     more = {**SLEEPY, "name": "more"}
-    more["sweep"] = [{**SLEEPY["sweep"][0], "axes": {"seconds": [0.0, 0.2], "seed": [0, 1, 2]}}]
+    more["sweep"] = [{**SLEEPY["sweep"][0], "axes": {"seconds": [0.0, 1.0], "seed": [0, 1, 2]}}]
     planned = plan(more, tmp_path, jobs=2)
     assert not [each for each in planned.trials if each.finished]
     short, long = (
-        [each.seconds for each in planned.trials if each.trial.parameters["seconds"] == s] for s in (0.0, 0.2)
+        [each.seconds for each in planned.trials if each.trial.parameters["seconds"] == s] for s in (0.0, 1.0)
     )
-    assert all(seconds is not None and seconds < 0.1 for seconds in short)
-    assert all(seconds is not None and 0.2 <= seconds < 5 for seconds in long)
+    assert all(seconds is not None and seconds < 0.9 for seconds in short)
+    assert all(seconds is not None and 1.0 <= seconds < 9 for seconds in long)
     assert planned.seconds == pytest.approx(sum(each.seconds or 0 for each in planned.trials) / 2)
-    assert sum(line.startswith("runs, about 0.") for line in planned.lines()) == len(long)
+    assert sum(line.startswith("runs, about ") and "seconds=1.0" in line for line in planned.lines()) == len(long)
 
 
 def test_the_whole_of_a_finished_run_can_be_planned_again(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,21 @@ def test_an_installed_probe_brings_its_own_files_and_those_of_ours_that_it_impor
     modules = modules_of("misbehave")
     assert {"rnnbench_test_probes", "rnnbench.probes.base"} <= modules
     assert "rnnbench.layer" not in modules
+
+
+def test_what_has_no_file_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a cell made at a prompt; its functions are nowhere to be read."""
+    from rnnbench import cells
+
+    source = "def forward(z, state):\n    return (z[0],), ()\n"
+    names: dict[str, Any] = {"__name__": "made_at_a_prompt"}
+    exec(source, names)
+    shown = replace(cells.get("rnn"), name="shown", forward_element=names["forward"])
+    known = {**cells.entries(), "shown": shown}
+    monkeypatch.setattr(cells, "entries", lambda: known)
+    modules = sources.trial_modules(plugins.get("training"), {"cell": "shown"})
+    assert "rnnbench.cells.rnn" in modules  # of the other function
+    assert "made_at_a_prompt" not in modules
 
 
 def test_packages_count_where_they_are_imported() -> None:
