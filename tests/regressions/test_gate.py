@@ -15,18 +15,18 @@ from made_up_project import LOOKS, NAMES, git, replace_builds
 import rnnbench.cli
 from rnnbench.errors import InputError
 from rnnbench.regressions.gate import report, rounds, run
-from rnnbench.regressions.gate.builds import AGAIN, BASE, HEAD, Build, NothingMeasured, Repository
+from rnnbench.regressions.gate.builds import AGAIN, BASE, HEAD, MISSING_ASV, Build, NothingMeasured, Repository
 from rnnbench.regressions.gate.evidence import Evidence
 from rnnbench.regressions.gate.result import BROKEN, NEW, SKIPPED, Result, conclude
 from rnnbench.regressions.gate.run import Settings
 from rnnbench.regressions.statistics import CANNOT_TELL, FASTER, SAME, SLOWER
 
-pytest.importorskip("asv_runner", reason="asv comes with the extra 'gate'")
 ALL, ONE = NAMES
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    pytest.importorskip("asv", reason="asv comes with the extra 'gate'")
     monkeypatch.chdir(tmp_path)
     return made_up_project.make(tmp_path / "project")
 
@@ -232,8 +232,9 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 def test_the_command_prints_writes_and_exits_with_the_answer(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     result = concluded(made_up_rounds(16, {ALL: 1.0, ONE: 1.1}))
     monkeypatch.setattr(run, "run", lambda settings, path, say: result)
     assert command(monkeypatch, "--base", "first", "--markdown", "gate.md", "--json", "gate.json") == 1
@@ -272,6 +273,7 @@ def test_wrong_input_is_refused_before_anything_is_built(
         (["--base", "nowhere"], "--base nowhere: no branch, tag or commit of"),
         (["--base", "first", "--head", "--help-me"], "--head --help-me: no branch, tag or commit of"),
         (["--base", "first", "--threshold", "0"], "threshold is 0; expected more than 0"),
+        (["--base", "first", "--bench", "("], "pattern of benchmarks '(': not a regular expression"),
         (["--base", "first", "--json", "no/such/folder.json"], "--json no/such/folder.json"),
     ):
         assert command(monkeypatch, *arguments) == 2
@@ -282,6 +284,12 @@ def test_wrong_input_is_refused_before_anything_is_built(
     monkeypatch.chdir(tmp_path)
     assert command(monkeypatch, "--base", "first") == 2
     assert "not in a git repository" in capsys.readouterr().err
+
+
+def test_without_asv_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "asv.config", None)
+    assert command(monkeypatch, "--base", "HEAD") == 2
+    assert f"error: {MISSING_ASV}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("value", ['"text"', "[]", "[1]"])

@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,15 @@ FOLDER = Path(".asv", "gate")
 
 class NothingMeasured(RuntimeError):
     """A build failed, or no benchmark could be run: there is nothing to compare, which is not the same as no change."""
+
+
+def refuse_patterns(patterns: Iterable[str]) -> None:
+    """Raise InputError unless every pattern is a regular expression."""
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise InputError(f"pattern of benchmarks {pattern!r}: not a regular expression: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class Repository:
         file = root / "asv.conf.json"
         try:
             configuration = Config.load(str(file))
-        except UserError as error:
+        except (UserError, ValueError) as error:
             raise InputError(f"{file}: {error}") from None
         configuration.repo = str(root)
         configuration.benchmark_dir = str(root / configuration.benchmark_dir)

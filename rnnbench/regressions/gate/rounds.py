@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from rnnbench.regressions.gate import worker
 from rnnbench.regressions.gate.builds import Build
 
+WORKER = Path(__file__).resolve().with_name("worker.py")
 VISITS = 4
 VISIT_S = 0.025
 """How often a benchmark is timed in a process, and for how long each time."""
@@ -54,7 +54,7 @@ class Worker:
         self.build = build
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the process)
         self._process = subprocess.Popen(
-            [build.python, "-P", str(Path(worker.__file__).resolve())],  # -P: no module of this folder shadows another
+            [build.python, "-P", str(WORKER)],  # -P: no module of this folder shadows another
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

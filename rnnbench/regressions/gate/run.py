@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 
 from rnnbench.regressions.gate import rounds
-from rnnbench.regressions.gate.builds import AGAIN, BASE, FOLDER, HEAD, Build, NothingMeasured, Repository
+from rnnbench.regressions.gate.builds import (
+    AGAIN,
+    BASE,
+    FOLDER,
+    HEAD,
+    Build,
+    NothingMeasured,
+    Repository,
+    refuse_patterns,
+)
 from rnnbench.regressions.gate.evidence import Evidence
 from rnnbench.regressions.gate.result import Result, conclude
 from rnnbench.regressions.gate.sequential import LOOKS, Plan
@@ -53,13 +62,15 @@ def run(settings: Settings, path: Path, say: Callable[[str], None] = lambda line
         repository.commit(f"--{side}", reference) for side, reference in ((BASE, settings.base), (HEAD, settings.head))
     )
     patterns = settings.patterns or repository.selection
+    refuse_patterns(patterns)
     if not repository.is_ancestor(base, head):
         say(f"note: {settings.base} has commits that {settings.head} has not; they count as changes too")
-    builds = {}
+    builds: dict[str, Build] = {}
     for side, commit in ((HEAD, head), (BASE, base), (AGAIN, base)):  # what is most likely to fail comes first
         say(f"building {side} ({commit[:10]})")
         builds[side] = repository.build(side, commit)
-    names = repository.timings(builds[HEAD], patterns)
+        if side == HEAD:
+            names = repository.timings(builds[HEAD], patterns)
     unable = {}
     for side, build in builds.items():
         say(f"preparing {len(names)} benchmarks in {side}")
