@@ -1,8 +1,8 @@
 """What a machine with a GPU has to say about the cuda backend:   python -m rnnbench.backends.cuda.selftest
 
-It prints what is installed, then compares every way to run every cell with the reference backend, runs each twice and
-compares the bits, and times layers against PyTorch (cuDNN), where it is there, and against the floor. The table comes
-last. Exit code 0: everything agrees; 1: something does not; 2: there is no GPU to run on.
+It prints what is installed, then compares every way to run every cell with the reference backend, and two steps of
+training, runs each twice and compares the bits, and times layers against PyTorch (cuDNN), where it is there, and the
+floor. The table comes last. Exit code 0: everything agrees; 1: something does not; 2: there is no GPU to run on.
 
 With NUMBA_ENABLE_CUDASIM=1 it runs on a simulated GPU, at sizes for one.
 
@@ -21,13 +21,16 @@ from typing import Any
 import numpy as np
 
 from rnnbench import cells
-from rnnbench.backends.base import Gradients, Trace
+from rnnbench.backends.base import Arrays, Gradients, Trace
 from rnnbench.backends.cuda import Cuda, CudaFast, peers, timing, toolkit
 from rnnbench.backends.cuda.limits import Limits
 from rnnbench.backends.cuda.passes import Sizes
 from rnnbench.backends.cuda.plan import RESERVED_BYTES, plan_for
 from rnnbench.backends.reference import Reference
+from rnnbench.backends.resident import Examples, Learning, Model
 from rnnbench.cells import entries as known_cells
+from rnnbench.cells.base import Cell
+from rnnbench.errors import InputError
 
 TOLERANCES = {"float32": (1e-5, 1e-4), "float64": (1e-12, 1e-11)}
 """Relative errors forward and backward."""
@@ -84,6 +87,7 @@ def checks(device: Any) -> Iterator[Check]:
                 limits = limits_for(device.limits, path, name, hidden, batch, dtype)
                 for backend in (Cuda, CudaFast) if dtype == "float32" else (Cuda,):
                     yield check(backend(limits), name, dtype, path, hidden, steps, batch)
+        yield training_check(name)
 
 
 def limits_for(own: Limits, path: str, cell: str, hidden: int, batch: int, dtype: str) -> Limits:
@@ -123,30 +127,88 @@ def check(backend: Cuda, cell: str, dtype: str, path: str, hidden: int, steps: i
     return Check(name, path, forward_error, backward_error, tolerance, repeatable, shared)
 
 
+def descend(weight: Any, gradient: Any, state: Any, constants: Any) -> Any:
+    """Return one weight a step down its gradient, which is what is kept."""
+    return weight - constants[0] * gradient, (gradient,)
+
+
+def training_check(cell: str) -> Check:
+    """Return how far two steps of training on the device, of a layer with a readout, are from the reference."""
+    known, steps, batch, hidden, dtype = cells.get(cell), 4, 3, 7, np.dtype(np.float32)
+    rng, rate = np.random.default_rng(0), 0.1
+    shapes = known.parameter_shapes(FEATURES, hidden)
+    start = {name: (rng.standard_normal(shape) / np.sqrt(hidden)).astype(dtype) for name, shape in shapes.items()}
+    readout = {"W_hy": rng.standard_normal((hidden, 2)).astype(dtype), "b_y": np.zeros(2, dtype)}
+    x, targets = (rng.standard_normal(shape).astype(dtype) for shape in ((steps, batch, FEATURES), (batch, 2)))
+    found = []
+    for _ in range(2):
+        params = {f"layer0.{name}": value.copy() for name, value in start.items()}
+        params |= {name: value.copy() for name, value in readout.items()}
+        model = Model(known, 1, 1, hidden, True, "mse", params)
+        resident = Cuda().resident(model, Learning(descend, 1, 1, 0.0, 0.0))
+        taken = resident.run([Examples(x, targets, None, None)] * 2, np.full((2, 1), rate))
+        found.append([np.array([step.loss for step in taken]), *(params[name] for name in sorted(params))])
+    losses, params = _descended(known, start | readout, x, targets, rate)
+    weights = {name if name in readout else f"layer0.{name}": value for name, value in params.items()}
+    loss_error, *errors = map(relative_error, found[0], [losses, *(weights[name] for name in sorted(weights))])
+    same = all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
+    return Check(f"{cell} float32 H={hidden}", "training", loss_error, max(errors), TOLERANCES["float32"], same, 0)
+
+
+def _descended(
+    cell: Cell, params: Arrays, x: np.ndarray, targets: np.ndarray, rate: float
+) -> tuple[np.ndarray, Arrays]:
+    """Return the losses of two steps down the gradient of a mean squared error, and the parameters after them."""
+    params, losses, reference = {name: value.astype(np.float64) for name, value in params.items()}, [], Reference()
+    for _ in range(2):
+        layer = {name: value for name, value in params.items() if name not in ("W_hy", "b_y")}
+        hidden, batch = layer["W_hh"].shape[0], x.shape[1]
+        trace = reference.forward(cell, layer, x, {name: np.zeros((batch, hidden)) for name in cell.states}, None)
+        difference = trace.state["h"] @ params["W_hy"] + params["b_y"] - targets
+        losses.append(np.square(difference).mean())
+        d_outputs = 2 * difference / difference.size
+        d_state = {"h": d_outputs @ params["W_hy"].T}
+        gradients = dict(reference.backward(trace, np.zeros(trace.h.shape), d_state).params)
+        gradients |= {"W_hy": trace.state["h"].T @ d_outputs, "b_y": d_outputs.sum(axis=0)}
+        params = {name: value - rate * gradients[name] for name, value in params.items()}
+    return np.array(losses), params
+
+
 def timings(device: Any, repeats: int) -> Iterator[dict[str, Any]]:
     """Yield one row a layer: microseconds a step here, in PyTorch by precision, and of the floor."""
     widths, batches, steps = SIMULATED_GRID if device.simulated else GRID
     for cell in ("lstm", "gru", "rnn"):
         for hidden in widths:
             for batch in batches:
-                sizes = Sizes(steps, batch, hidden, hidden)
-                problem = timing.Problem(device, cells.get(cell), sizes, np.dtype(np.float32))
-                step_us = 1e6 / steps
-                floor = timing.floor_seconds(device, problem.plan, sizes, 4)
-                row = {
-                    "cell": cell,
-                    "H": hidden,
-                    "B": batch,
-                    "path": problem.plan.path,
-                    "forward": float(np.median(problem.forward(repeats))) * step_us,
-                    "both": float(np.median(problem.forward_backward(repeats))) * step_us,
-                    "floor": None if floor is None else floor * step_us,
-                }
-                for precision in peers.PRECISIONS:
-                    found = peers.torch_seconds(cell, sizes, precision, repeats)
-                    for direction, seconds in (found or {}).items():
-                        row[f"{precision} {direction}"] = seconds * step_us
-                yield row
+                try:
+                    yield timed_row(device, cell, Sizes(steps, batch, hidden, hidden), repeats)
+                except InputError as error:  # not enough memory: others may fit
+                    print(f"{cell} H={hidden} B={batch}: {error}", flush=True)
+
+
+def timed_row(device: Any, cell: str, sizes: Sizes, repeats: int) -> dict[str, Any]:
+    """Return one layer's microseconds a step."""
+    problem = timing.Problem(device, cells.get(cell), sizes, np.dtype(np.float32))
+    step_us = 1e6 / sizes.steps
+    floor = timing.floor_seconds(device, problem.plan, sizes, 4)
+    row = {
+        "cell": cell,
+        "H": sizes.hidden,
+        "B": sizes.batch,
+        "path": problem.plan.path,
+        "forward": float(np.median(problem.forward(repeats))) * step_us,
+        "both": float(np.median(problem.forward_backward(repeats))) * step_us,
+        "floor": None if floor is None else floor * step_us,
+    }
+    for precision in peers.PRECISIONS:
+        try:
+            found = peers.torch_seconds(cell, sizes, precision, repeats)
+        except RuntimeError as error:  # of cuDNN's, or of its memory
+            print(f"PyTorch {cell} H={sizes.hidden} B={sizes.batch} {precision}: {error}", flush=True)
+            continue
+        for direction, seconds in (found or {}).items():
+            row[f"{precision} {direction}"] = seconds * step_us
+    return row
 
 
 def report(rows: list[dict[str, Any]]) -> str:
@@ -184,6 +246,8 @@ def main() -> int:
             f"{each.shared_bytes / 1024:.0f} KiB",
             flush=True,
         )
+    failed = [each for each in found if not each.passed]
+    print(f"{len(found) - len(failed)} of {len(found)} comparisons passed")
     if not options.no_timings:
         rows = []
         for row in timings(device, 1 if device.simulated else options.repeats):
@@ -191,8 +255,6 @@ def main() -> int:
             print(json.dumps(row), flush=True)
         print("microseconds a step")
         print(report(rows))
-    failed = [each for each in found if not each.passed]
-    print(f"{len(found) - len(failed)} of {len(found)} comparisons passed")
     return 1 if failed else 0
 
 

@@ -12,6 +12,7 @@ from rnnbench import cells
 from rnnbench.backends.cuda import selftest, timing, toolkit
 from rnnbench.backends.cuda.layers import Sizes
 from rnnbench.backends.cuda.simulator import Simulator
+from rnnbench.errors import InputError
 from rnnbench.probes.base import Seeds
 from rnnbench.probes.throughput import Throughput, ThroughputParameters
 
@@ -33,8 +34,8 @@ def test_the_selftest_passes_and_prints_its_table_last(
     monkeypatch.setattr(selftest, "known_cells", lambda: only)
     assert selftest.main() == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "6 of 6 comparisons passed"
-    table = lines[lines.index("microseconds a step") + 1 : -1]
+    assert "7 of 7 comparisons passed" in lines
+    table = lines[lines.index("microseconds a step") + 1 :]
     assert table[0].split()[:7] == ["cell", "H", "B", "path", "forward", "both", "floor"]
     assert [line.split()[0] for line in table[1:]] == ["lstm", "gru", "rnn"]
 
@@ -44,6 +45,27 @@ def test_a_wrong_result_fails(simulated: Simulator) -> None:
     assert good.passed
     for bad in ({"forward_error": 1e-4}, {"backward_error": np.nan}, {"repeatable": False}):
         assert not selftest.Check(**{**vars(good), **bad}).passed
+
+
+def test_a_layer_that_does_not_fit_leaves_the_others(
+    simulated: Simulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    real = selftest.timed_row
+
+    def row(device: Simulator, cell: str, sizes: Sizes, repeats: int) -> dict:
+        if cell == "gru":
+            raise InputError("no memory left")
+        return real(device, cell, sizes, repeats)
+
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("CUDNN_STATUS_NOT_SUPPORTED")
+
+    monkeypatch.setattr(selftest, "timed_row", row)
+    monkeypatch.setattr(selftest.peers, "torch_seconds", broken)
+    assert [row["cell"] for row in selftest.timings(simulated, 1)] == ["lstm", "rnn"]
+    printed = capsys.readouterr().out
+    assert "gru H=8 B=2: no memory left" in printed
+    assert "PyTorch rnn H=8 B=2 tf32: CUDNN_STATUS_NOT_SUPPORTED" in printed
 
 
 def test_without_a_gpu_the_selftest_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
