@@ -165,7 +165,8 @@ class Claim(ABC):
         found = []
         for comparison in self.comparisons(frame):
             for match in matches(frame, rows.parameters, comparison.arms, self.settings):
-                effects = self.effects(match.values, comparison.arms).dropna()
+                effects = self.effects(match.values, comparison.arms)
+                effects = effects[np.isfinite(effects)]
                 if len(effects):
                     where = ", ".join(filter(None, [comparison.where, match.where]))
                     found.append(self._finding(rows, where, effects, match.values, match.trials))
