@@ -122,7 +122,7 @@ LEARNED = {  # wiring: (task, its length, cell, units, both directions, batch, s
     "one-to-one": ("digit_images", 1, "rnn", 64, False, 32, 200, 0.85),
     "one-to-many": ("digit_captions", 1, "gru", 64, False, 32, 200, 0.75),
     "many-to-one": ("sequential_digits", 8, "gru", 64, False, 32, 200, 0.8),
-    "many-to-many": ("named_entities", 9, "gru", 32, True, 32, 150, 0.9),
+    "many-to-many": ("named_entities", 12, "gru", 32, True, 32, 150, 0.9),
     "sequence-to-sequence": ("number_translation", 6, "gru", 128, False, 64, 350, 0.9),
 }
 

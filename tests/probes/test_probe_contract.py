@@ -10,7 +10,7 @@ from rnnbench.probes.base import Measurement, Seeds
 
 SMALL = {
     "comparison": {"implementation": "rnnbench", "cell": "rnn", "hidden": 4, "batch": 2, "length": 3, "pairs": 3},
-    "exploding": {"hidden": 4, "length": 8, "steps": 4, "evaluate_every": 2, "evaluation_size": 5},
+    "exploding": {"hidden": 4, "length": 10, "steps": 4, "evaluate_every": 2, "evaluation_size": 5},
     "gate_activity": {"cell": "gru", "hidden": 4, "batch": 3, "length": 8},
     "gradient_decay": {"cell": "gru", "hidden": 4, "batch": 3, "data": "adding", "length": 30},
     "jacobian_products": {"cell": "gru", "hidden": 4, "batch": 2, "length": 8, "lags": 3},

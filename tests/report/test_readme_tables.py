@@ -158,7 +158,7 @@ def test_verdicts_are_counted_tabled_and_said_where_from(verdicts):
     further = [line for line in text.splitlines() if "bias 1, adding" in line or "bias 3, adding" in line]
     assert [line.split(" | ")[0] for line in further] == [
         f"| {findings.entries()['lstm_carries_further'].hypothesis}",
-        "|",
+        "| ",
     ], "a hypothesis is named once"
     assert findings.RULE in text
     assert "Made by `rnnbench run experiments/concepts.toml`; rows, provenance and every figure:" in text

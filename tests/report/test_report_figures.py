@@ -68,7 +68,9 @@ def test_redrawing_gives_the_same_svg_bytes(document, results, html):
 
 
 def test_every_figure_names_its_run_and_keeps_text_as_text(document, html):
-    assert html.count("run what-vanishes · 2026-03-02 · commit 3f1c2a9be0 + changes</text>") == len(FIGURES)
+    assert html.count("run what-vanishes · 2026-03-02 · commit 3f1c2a9be0 + changes</text>") == len(FIGURES) + len(
+        document.judged_drawings
+    )
     assert "lag (steps back from the loss)</text>" in html
 
 

@@ -20,7 +20,7 @@ from rnnbench.report.document import compose
 from rnnbench.report.tables import Column, Table
 from rnnbench.sweeps.store import Results
 
-FIGURES, CLAIMS = 10, 6
+FIGURES, CLAIMS = 10, 3
 """Figures of the made-up run, and claims that its rows can speak of, each with a figure."""
 
 

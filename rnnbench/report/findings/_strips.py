@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from rnnbench.report import style, wording
 from rnnbench.report.figures.base import Drawing
@@ -51,6 +52,7 @@ def _paint(judged: Judged) -> Figure:
     axes.axvspan(left, right, color=EXPECTED, linewidth=0, zorder=0)
     axes.set_xlim(low, high)
     axes.set_ylim(-0.6, len(findings) - 0.4)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.set_yticks(places, [wording.wrapped(finding.where, 22) for finding in findings])
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)

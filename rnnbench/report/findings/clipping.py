@@ -43,7 +43,6 @@ class ClippingStopsExplosions(_Clipping):
         "float32, 3.4×10³⁸. Whether it learns then is another question: losses are in the rows of the run."
     )
     effect_name = "log₁₀ of the longest step, not clipped − clipped"
-    unit = "decades"
     expected = Region(low=1.0)
     probe = "exploding"
     quantities = ("largest_update_norm",)

@@ -55,7 +55,7 @@ class GradientIsASum(Claim):
         "gradient that one backward pass through the whole sequence gives. The effect is how many decimal digits of "
         "the two agree, for the parameter where they agree least; float64 has 16."
     )
-    effect_name = "digits that agree"
+    effect_name = "agreement"
     unit = "digits"
     expected = Region(low=6.0)
     probe = "parameter_gradient"
