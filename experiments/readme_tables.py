@@ -43,7 +43,9 @@ def comparison(run: Results, link: str = "") -> str:
     table = _comparison_tables.means(own)
     peers = _comparison.in_order({peer for sheet in own for peer in sheet.peers})
     found = [f"* {drawing.finding}" for drawing in _drawings(run)]
-    origin = _origin(run, {wording.implementation_label(peer): peer for peer in peers}, "all shapes", link)
+    origin = _origin(
+        run, {wording.implementation_label(peer): peer for peer in peers}, "rows, provenance and all shapes", link
+    )
     parts = [table.caption, markdown(table), " ".join([table.note, *origin]), "\n".join(found)]
     return "\n\n".join(filter(None, parts))
 
@@ -59,7 +61,7 @@ def verdicts(run: Results, link: str = "") -> str:
     table = findings.table(cards)
     given = [row[-1] for row in table.rows]
     counted = [f"{given.count(verdict)} {verdict}" for verdict in findings.SIGNS if verdict in given]
-    note = " ".join([findings.RULE, *_origin(run, {}, "every figure", link)])
+    note = " ".join([findings.RULE, *_origin(run, {}, "rows and provenance", link)])
     said = f"{len(cards)} hypotheses in {len(given)} settings: {wording.listing(counted)}."
     return "\n\n".join([said, markdown(_said_once(table)), note])
 
@@ -80,8 +82,8 @@ def _drawings(run: Results) -> list[Drawing]:
     return [drawing for name in FOUND for drawing in every if drawing.name.startswith(name)]
 
 
-def _origin(run: Results, peers: dict[str, str], more: str, link: str) -> list[str]:
-    """Return sentences: machine and date, versions, command; `more` is what the run has besides its rows."""
+def _origin(run: Results, peers: dict[str, str], contents: str, link: str) -> list[str]:
+    """Return sentences: machine and date, versions, command; `contents` is what the link leads to."""
     known: dict[str, Any] = run.provenance
     machine, versions = known.get("machine", {}), known.get("versions", {})
     cores = machine.get("available_cores")
@@ -92,7 +94,7 @@ def _origin(run: Results, peers: dict[str, str], more: str, link: str) -> list[s
     return [
         f"Machine: {where or 'not known'}{_date(known)}.",
         f"Versions: {', '.join(f'{label} {version}' for label, version in found.items())}.",
-        f"{made}; rows, provenance and {more}: [{link}]({link})." if link else f"{made}.",
+        f"{made}; {contents}: [{link}]({link})." if link else f"{made}.",
     ]
 
 

@@ -286,7 +286,11 @@ def test_final_states_and_a_last_step_may_be_outputs() -> None:
     h = draft.squeeze(draft.recur("LSTM", "x", "node"), "h")
     draft.gives(draft.add("Gather", [h, draft.holds("last", np.array(-1))], "answer", axis=0), 2)
     draft.gives("node_c")
-    rnnbench.from_onnx(draft.model())
+    ours = rnnbench.from_onnx(draft.model(), "reference")
+    trace = ours.forward(inputs())
+    answer, final = evaluate(draft.model(), x=inputs())
+    found = {"answer": trace.h[-1], "c": trace.state["c"].reshape(final.shape)}
+    assert largest_error(found, {"answer": answer.reshape(BATCH, HIDDEN), "c": final}) <= 1e-12
 
 
 def language_model(normalise: bool = False) -> Any:

@@ -161,7 +161,7 @@ def test_verdicts_are_counted_tabled_and_said_where_from(verdicts):
         "| ",
     ], "a hypothesis is named once"
     assert findings.RULE in text
-    assert "Made by `rnnbench run experiments/concepts.toml`; rows, provenance and every figure:" in text
+    assert "Made by `rnnbench run experiments/concepts.toml`; rows and provenance:" in text
 
 
 def test_a_run_that_speaks_of_no_hypothesis_is_refused(empty_run):

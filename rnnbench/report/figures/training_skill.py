@@ -39,7 +39,8 @@ class TrainingSkill(Plot):
                 title=self.title,
                 finding=finding,
                 reading="Points: seeds, by their final score on held-out data. 0: the naive baseline of the task, "
-                "which the table names; 1: no error. Bars: where the task counts as solved.",
+                "which the table names; 1: no error. Bars: where the task counts as solved. Intervals are over seeds, "
+                "all scored on one held-out set: other data might have been held out.",
                 alternative=f"Dot plot of the share of the baseline's error that is gone, a line an application, a "
                 f"colour a cell. {finding}",
                 paint=partial(_paint, found),

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from rnnbench.report import wording
@@ -165,7 +166,8 @@ class Claim(ABC):
         found = []
         for comparison in self.comparisons(frame):
             for match in matches(frame, rows.parameters, comparison.arms, self.settings):
-                effects = self.effects(match.values, comparison.arms).dropna()
+                effects = self.effects(match.values, comparison.arms)
+                effects = effects[np.isfinite(effects)]
                 if len(effects):
                     where = ", ".join(filter(None, [comparison.where, match.where]))
                     found.append(self._finding(rows, where, effects, match.values, match.trials))

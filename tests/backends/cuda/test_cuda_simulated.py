@@ -147,8 +147,9 @@ def test_fast_mode_is_off_by_what_the_instruction_may_be(cell: str, simulate: Ca
     exact = found["reference", "float64"]
     assert largest_error(found["cuda_fast", "float64"], exact) <= 1e-12
     error = largest_error(found["cuda_fast", "float32"], exact)
-    nonlinear = cell in ("rnn", "lstm", "gru", "gru_reset_before")
-    assert 1e-5 < error <= 1e-3 if nonlinear else error <= 1e-6
+    nonlinear = cell not in ("rnn_linear", "rnn_relu")
+    most = 2e-3 if cell == "lstm_no_forget" else 1e-3  # where nothing is forgotten, errors add up
+    assert 1e-5 < error <= most if nonlinear else error <= 1e-6
 
 
 def test_an_approximate_function_is_off_by_at_most_what_tanh_approx_may_be() -> None:
