@@ -34,6 +34,9 @@ RECONNECT_S = 600.0
 WORKERS_TIMEOUT_S = 60.0
 """So long a trial that needs one machine waits for the first worker of a cluster."""
 
+START_TIMEOUT_S = 120.0
+"""So long this machine's own workers may take no trial, though some wait: the time to start several times."""
+
 Answer = TypeVar("Answer")
 
 _CONFIGURATION = {
@@ -50,6 +53,10 @@ _CONFIGURATION = {
     # and faults them in again.
     "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "MKL_NUM_THREADS": 1},
 }
+
+
+class WorkersLost(RunStopped):
+    """The workers of this machine die before they take a trial."""
 
 
 class SchedulerLost(RunStopped):
@@ -91,7 +98,7 @@ class Pool:
     def _connect(self, scheduler: str) -> Client:
         try:
             return Client(scheduler, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
-        except (OSError, ValueError, TimeoutError, TypeError) as error:
+        except Exception as error:  # whatever answers there may be no scheduler, and make Dask fail at anything
             raise InputError(
                 f"--scheduler {scheduler}: cannot connect ({one_line(error)}); expected the address of a "
                 "running Dask scheduler, such as tcp://127.0.0.1:8786"

@@ -19,7 +19,7 @@ from distributed import Future
 from distributed.scheduler import KilledWorker
 
 from rnnbench.backends.fingerprint import kernel_source_hash
-from rnnbench.sweeps.cluster import Pool, SchedulerLost
+from rnnbench.sweeps.cluster import START_TIMEOUT_S, Pool, SchedulerLost, WorkersLost
 from rnnbench.sweeps.trial import Outcome, Trial, one_line, perform
 
 POLL_S = 0.5
@@ -163,9 +163,11 @@ class _Flight:
                 self.pool.kill(worker)
                 reason = f"stopped after its time limit of {trial.timeout_s:g} s"
                 yield trial, Outcome(trial.key, "timeout", reason, runtime_s=elapsed)
-        if running or not self.pool.alone:
+        if running:
             self.unassigned_since = time.monotonic()
-        elif assigned and time.monotonic() - self.unassigned_since > PATIENCE_S:
+        elif self.pool.scheduler is None:
+            self._give_up_on_workers()
+        elif self.pool.alone and assigned and time.monotonic() - self.unassigned_since > PATIENCE_S:
             yield from self._move()
 
     def _tell_of_workers(self, count: int) -> None:
@@ -178,6 +180,12 @@ class _Flight:
         elif self.idle_since < time.monotonic() - PATIENCE_S:
             self.pool.note("the cluster has no workers; waiting for one")
             self.idle_since = float("inf")
+
+    def _give_up_on_workers(self) -> None:
+        """Raise WorkersLost where this machine's own workers have taken no trial for long: they die as they start."""
+        if time.monotonic() - self.unassigned_since > START_TIMEOUT_S:
+            _, reason = self.pool.cause_of_death(self.submitted_at)
+            raise WorkersLost(f"no worker took a trial for {START_TIMEOUT_S:g} s: {reason}")
 
     def _move(self) -> Iterator[tuple[Trial, Outcome | None]]:
         """Take back what no worker takes, for the host that it is bound to has gone."""

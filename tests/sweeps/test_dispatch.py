@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from rnnbench.errors import InputError
-from rnnbench.sweeps import cluster, engine, plugins
+from rnnbench.sweeps import cluster, dispatch, engine, plugins
 from rnnbench.sweeps.store import Results
+from rnnbench.sweeps.trial import Trial
 
 TERRIBLE = {
     "name": "terrible",
@@ -111,6 +113,37 @@ def test_a_scheduler_that_is_not_there_is_a_mistake(tmp_path: Path, monkeypatch:
     for address in ("tcp://127.0.0.1:9", "nonsense"):
         with pytest.raises(InputError, match=f"--scheduler {address}: cannot connect"):
             engine.execute(sweep, tmp_path, scheduler=address, progress=False)
+
+
+class Stillborn:
+    """A pool of this machine's whose workers die as they start, again and again: none takes a trial."""
+
+    alone, workers, scheduler = True, 1, None
+    client = SimpleNamespace(map=lambda perform, batch, key, **options: [_Waiting(name) for name in key])
+
+    def placement(self) -> dict[str, object]:
+        return {}
+
+    def processing(self) -> dict[str, tuple[str, ...]]:
+        return {"tcp://127.0.0.1:1": ()}
+
+    def cause_of_death(self, since: float) -> tuple[str, str]:
+        return "killed", "the worker process was killed by signal 4 (SIGILL)"
+
+
+class _Waiting:
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def add_done_callback(self, function: object) -> None:
+        """Never call it."""
+
+
+def test_workers_that_die_as_they_start_end_the_run_and_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "START_TIMEOUT_S", 1.0)
+    waiting = [Trial("timing", {"seed": 0})]
+    with pytest.raises(cluster.WorkersLost, match=r"no worker took a trial for 1 s: .* signal 4 \(SIGILL\)"):
+        list(dispatch.outcomes_of(Stillborn(), waiting, lambda running: None))  # type: ignore[arg-type]
 
 
 def test_a_script_without_a_main_guard_is_told_what_it_lacks(tmp_path: Path) -> None:

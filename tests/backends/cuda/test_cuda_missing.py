@@ -96,8 +96,10 @@ def test_a_local_run_is_refused_with_exit_code_2_before_anything_is_written(mess
 def test_a_run_on_a_cluster_is_not_refused_here(message: str, sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = []
     monkeypatch.setattr(engine, "outcomes", lambda trials, *options: sent.extend(trials) or iter(()))
+    monkeypatch.setattr(engine, "_timed_hardware", lambda scheduler: f"that of {scheduler}")
     engine.execute(sweep, sweep.parent, scheduler="tcp://10.0.0.5:8786", progress=False)
     assert [trial.parameters["backend"] for trial in sent] == ["cuda"]
+    assert [trial.hardware for trial in sent] == ["that of tcp://10.0.0.5:8786"]
 
 
 def test_a_worker_without_a_gpu_records_why(message: str, sweep: Path) -> None:
