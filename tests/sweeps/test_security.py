@@ -104,8 +104,8 @@ def test_no_module_can_run_what_it_reads() -> None:
             if isinstance(node, ast.Call):
                 called = {node.func.id} & forbidden_calls if isinstance(node.func, ast.Name) else set()
                 assert called <= ALLOWED.get(where, set()), f"{where}:{node.lineno} calls {called}"
-                allowed = [k for k in node.keywords if k.arg in ("allow_pickle", "shell")]
-                assert all(ast.unparse(k.value) == "False" for k in allowed), f"{where}:{node.lineno}"
+                options = {k.arg for k in node.keywords} & {"allow_pickle", "shell"}
+                assert options <= ALLOWED.get(where, set()), f"{where}:{node.lineno} uses {options}"
             imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             imported += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             found = forbidden_modules & {name.partition(".")[0] for name in imported}
@@ -116,6 +116,8 @@ ALLOWED = {
     # Pipes between a process and the children that it starts itself.
     "implementations/processes.py": {"pickle"},
     "implementations/worker.py": {"pickle"},
+    # Reviews of films, as they are published; only of a file that has the published checksum.
+    "datasets/_archives.py": {"allow_pickle"},
     # Source that rnnbench writes itself, out of a cell's functions.
     "backends/cuda/elements.py": {"exec"},
     "cells/_derivation.py": {"exec"},
