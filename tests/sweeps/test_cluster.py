@@ -222,7 +222,7 @@ def test_a_cluster_behind_tls_serves_whoever_has_the_certificate(tmp_path: Path,
     cluster = Cluster(tmp_path, plugin, "tls", **variables)
 
     def driver(**environment: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "rnnbench.cli", "run", "null.toml", "--scheduler", cluster.address]
+        command = [sys.executable, "-m", "rnnbench.cli", "run", "null.toml", "--fresh", "--scheduler", cluster.address]
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
 
     try:

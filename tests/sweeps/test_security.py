@@ -116,6 +116,8 @@ ALLOWED = {
     # Pipes between a process and the children that it starts itself.
     "implementations/processes.py": {"pickle"},
     "implementations/worker.py": {"pickle"},
+    # Compiled kernels in the user's own cache, where Numba keeps pickled ones as well.
+    "backends/cuda/toolkit/kernels.py": {"pickle"},
     # Reviews of films, as they are published; only of a file that has the published checksum.
     "datasets/_archives.py": {"allow_pickle"},
     # Source that rnnbench writes itself, out of a cell's functions.
