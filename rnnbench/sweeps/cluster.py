@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Security
 from distributed.system import MEMORY_LIMIT
 
 from rnnbench.errors import InputError
@@ -96,6 +96,11 @@ class Pool:
                 raise
 
     def _connect(self, scheduler: str) -> Client:
+        if scheduler.startswith("tls://") and Security().get_connection_args("client")["ssl_context"] is None:
+            raise InputError(
+                f"--scheduler {scheduler}: expected certificates in Dask's configuration, such as "
+                "distributed.comm.tls.client.cert, and there are none; see experiments/README.md"
+            )
         try:
             return Client(scheduler, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
         except Exception as error:  # whatever answers there may be no scheduler, and make Dask fail at anything
