@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from rnnbench import cells, probes
 from rnnbench.errors import InputError
 from rnnbench.layer import Layer
+from rnnbench.probes import step_profile
 from rnnbench.probes.base import Seeds
 from rnnbench.probes.step_profile import parts, without_elements
 
@@ -53,12 +56,27 @@ def test_a_cell_of_many_preactivations_is_refused():
         without_elements(Wide())
 
 
-def test_a_profile_adds_up():
+class MadeUpTimes:
+    """Every call takes 1 s and 0.1 s more for each step."""
+
+    def __init__(self, call: partial, compilations: object, shortest: float) -> None:
+        call()
+        self.seconds = 1 + 0.1 * len(call.args[0])
+
+    def calibrate(self) -> None:
+        """Keep the time."""
+
+    def sample(self) -> float:
+        return self.seconds
+
+
+def test_a_profile_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step_profile, "Sampler", MadeUpTimes)
     probe = probes.get("step_profile")
     parameters = probe.Parameters(cell="lstm", hidden=16, batch=2, length=5, repeats=3)
     found = {row.quantity: row.value for row in probe.measure(parameters, Seeds(0, "a trial"))}
-    assert found["step_time"] > 0
-    assert found["call_time"] > 0
+    assert [found[name] for name in ("call_time", "step_time", "product_time")] == pytest.approx([1.0, 0.1, 0.1])
+    assert [found[name] for name in ("element_time", "input_time")] == pytest.approx([0, 0], abs=1e-12)
     assert found["weights"] == 4 * 16 * 16 * 4
     assert found["product_floor"] >= max(
         2 * 2 * 4 * 16 * 16 / (1e9 * found["gemm_rate"]), found["weights"] / (1e9 * found["weights_bandwidth"])
