@@ -27,8 +27,8 @@ from rnnbench.cells.base import Cell
 
 TOLERANCES = {"float32": (1e-5, 1e-4), "float64": (1e-12, 1e-11)}
 """Relative errors forward and backward."""
-FAST_TOLERANCE = 5e-3, 5e-2
-"""Of tanh.approx, which is off by up to 2^-11 in every gate of every step."""
+FAST_TOLERANCE = 2e-3, 1e-2
+"""Of tanh.approx, off by up to 2^-11 in every gate of every step: 50 simulated steps came to a third of this."""
 FEATURES = 5
 FORCED = {"independent": 48, "persistent": 160, "stepwise": 37}
 """H of the layers that are made to run each way."""
