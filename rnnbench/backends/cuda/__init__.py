@@ -8,7 +8,8 @@
     gemm           products around the loop                                layers       spans of steps, either way
     passes         a whole pass forward or backward                        training     whole steps of training
     pointwise      numbers between the layers of a network                 conclusion   loss, norm and clipping
-    timing         the device's clock, and floors                          selftest     for a machine with a GPU
+    timing         the device's clock, and floors                          peers        PyTorch on the same GPU
+    selftest       for a machine with a GPU                                comparisons  what it compares
 
 Modules that make kernels are imported when a layer runs, and numba-cuda with them.
 """

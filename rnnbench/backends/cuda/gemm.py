@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -195,9 +196,9 @@ class Cublas:
     def multiply(self, a: Matrix, b: Matrix, into: Matrix | None = None) -> Any:
         """Return a b as a flat array, row by row; or write it into a part of one."""
         to = into or _fresh(self.device, self.dtype, a, b)
-        if into is None:
+        if to.row_stride == to.columns:
             self.cupy.matmul(self._view(a), self._view(b), out=self._view(to))
-        else:  # which may be columns of a wider matrix
+        else:  # columns of a wider matrix
             self._view(to)[...] = self.cupy.matmul(self._view(a), self._view(b))
         return to.array
 
@@ -210,11 +211,9 @@ def _fresh(device: Any, dtype: np.dtype, a: Matrix, b: Matrix) -> Matrix:
 @cache
 def products(device: Any, dtype: np.dtype) -> Tiled | Cublas:
     """Return what multiplies matrices on a device."""
-    if not device.simulated:
+    if not device.simulated and find_spec("cupy") is not None:
         try:
             return Cublas(device, dtype)
-        except ImportError:
-            pass  # CuPy is no requirement
-        except Exception as error:  # for another toolkit, or broken: slower, and nobody would know why
+        except Exception as error:  # for another toolkit, without cuBLAS, or broken: slower, and nobody would know why
             warnings.warn(f"CuPy does not work here, rnnbench's own matrix products run instead: {error}", stacklevel=2)
     return Tiled(device, dtype)

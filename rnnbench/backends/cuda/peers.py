@@ -1,4 +1,7 @@
-"""PyTorch's recurrent layers on the same GPU, by the GPU's clock: cuDNN in float32, TF32 and float16."""
+"""PyTorch's recurrent layers on the same GPU, by the GPU's clock: cuDNN in float32, TF32 and float16.
+
+They are timed as rnnbench's own are: see timing.py for what is written before each call.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from rnnbench.backends.cuda.passes import Sizes
+from rnnbench.backends.cuda.timing import FILLINGS
 
 PRECISIONS = ("fp32", "tf32", "fp16")
 CLASSES = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
-SETS = 4
-"""Of inputs, in turn."""
 
 
 def usable() -> bool:
@@ -25,10 +27,21 @@ def usable() -> bool:
     return bool(torch.cuda.is_available())
 
 
-def torch_seconds(cell: str, sizes: Sizes, precision: str, repeats: int) -> dict[str, float] | None:
+def versions() -> dict[str, Any]:
+    """Return what there is of PyTorch and cuDNN, or why it cannot be imported."""
+    try:
+        if not usable():
+            return {}
+        import torch
+    except Exception as error:  # of the libraries that it loads
+        return {"torch": f"{type(error).__name__}: {error}"}
+    return {"torch": torch.__version__, "torch's CUDA": torch.version.cuda, "cuDNN": torch.backends.cudnn.version()}
+
+
+def torch_seconds(cell: str, sizes: Sizes, precision: str, repeats: int, filler_bytes: int) -> dict[str, float] | None:
     """Return the median seconds of "forward" and "both" (forward and backward); None where there is no PyTorch.
 
-    Forward keeps nothing for backward. Errors of cuDNN are the caller's.
+    Forward is that of inference, which keeps nothing for backward. Errors of cuDNN are the caller's.
     """
     if not usable():
         return None
@@ -37,30 +50,37 @@ def torch_seconds(cell: str, sizes: Sizes, precision: str, repeats: int) -> dict
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     dtype = torch.float16 if precision == "fp16" else torch.float32
     layer = getattr(torch.nn, CLASSES[cell])(sizes.features, sizes.hidden).to("cuda", dtype)
-    shape = sizes.steps, sizes.batch, sizes.features
-    inputs = [torch.randn(shape, device="cuda", dtype=dtype, requires_grad=True) for _ in range(SETS)]
-    d_h = torch.randn(*shape[:2], sizes.hidden, device="cuda", dtype=dtype)
+    shape = sizes.steps, sizes.batch
+    x = torch.randn(*shape, sizes.features, device="cuda", dtype=dtype, requires_grad=True)
+    d_h = torch.randn(*shape, sizes.hidden, device="cuda", dtype=dtype)
 
-    def forward(x: Any) -> None:
+    def forward() -> None:
         with torch.inference_mode():
             layer(x)
 
-    def both(x: Any) -> None:
+    def both() -> None:
         torch.autograd.grad(layer(x)[0], [x, *layer.parameters()], d_h)
 
-    return {
-        name: _median_seconds(torch, call, inputs, repeats) for name, call in (("forward", forward), ("both", both))
-    }
+    try:
+        layer.eval()  # in training mode cuDNN keeps what backward needs, whatever autograd records
+        found = {"forward": _median_seconds(torch, forward, repeats, filler_bytes)}
+        layer.train()
+        return found | {"both": _median_seconds(torch, both, repeats, filler_bytes)}
+    finally:
+        torch.cuda.empty_cache()  # which rnnbench's own arrays need next
 
 
-def _median_seconds(torch: Any, call: Callable[[Any], None], inputs: list[Any], repeats: int) -> float:
-    for x in inputs:
-        call(x)
+def _median_seconds(torch: Any, call: Callable[[], None], repeats: int, filler_bytes: int) -> float:
+    for _ in range(2):
+        call()
+    filler = torch.empty(filler_bytes, dtype=torch.uint8, device="cuda")
     found = []
-    for k in range(repeats):
+    for _ in range(repeats):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        for _ in range(FILLINGS):
+            filler.zero_()
         start.record()
-        call(inputs[k % len(inputs)])
+        call()
         end.record()
         end.synchronize()
         found.append(start.elapsed_time(end) / 1e3)

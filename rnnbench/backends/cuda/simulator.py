@@ -197,6 +197,10 @@ class Simulator:
         """Return memory of the device that is 0."""
         return np.zeros(size, dtype)
 
+    def clear(self, array: np.ndarray) -> None:
+        """Make all of an array 0."""
+        array[:] = 0
+
     def ones(self, dtype: np.dtype) -> np.ndarray:
         """Return one 1, made once for each dtype."""
         if dtype not in self._ones:

@@ -1,7 +1,8 @@
 """Seconds on the device, by its own clock, and the least that they could be.
 
-A layer's numbers are on the device before the clock starts, and stay there. Calls take turns over several sets of
-inputs, together larger than the second-level cache, so that none finds its inputs there from the call before.
+A layer's numbers are on the device before the clock starts, and stay there. Before each call more memory is written
+than the second-level cache holds, so that none finds its inputs there from the call before; and for longer than the
+host takes to ask for a pass, so that the device need not wait for it. Forward alone keeps nothing for backward.
 
 The floor of the recurrence, forward:  T (max(arithmetic, weights, exchange) + meeting)
 
@@ -24,65 +25,69 @@ import numpy as np
 
 from rnnbench.backends.cuda.arrangement import WARP, Arrangement
 from rnnbench.backends.cuda.gemm import Matrix, products
-from rnnbench.backends.cuda.layers import BackwardArrays, Sizes, Weights, ordered_weights
+from rnnbench.backends.cuda.layers import Sizes, Weights, ordered_weights
+from rnnbench.backends.cuda.limits import Limits
 from rnnbench.backends.cuda.passes import Pass
 from rnnbench.backends.cuda.plan import L2_BYTES, MULTIPLY_ADDS, SHARED_BYTES, Plan
 from rnnbench.backends.cuda.simulator import ARRIVAL_STRIDE
 from rnnbench.cells.base import Cell
 
-MOST_SETS = 8
-"""Of inputs, however small they are."""
+FILLER_BYTES, FILLINGS = 1 << 28, 4
+"""Memory written before a timed call, at least, and how many times: some 0.4 ms on an H100."""
 MEETINGS = 1000
 MEETING_ARGUMENTS = ("arrivals: int32[]", "times: int32")
 
 
+def filler_bytes(limits: Limits) -> int:
+    """Return how much memory is written before a timed call."""
+    return max(FILLER_BYTES, 2 * limits.l2_bytes)
+
+
 class Problem:
-    """Passes with random numbers: one for each set of inputs, the same weights."""
+    """A layer with random numbers, on the device."""
 
     def __init__(self, device: Any, cell: Cell, sizes: Sizes, dtype: np.dtype, fast: bool = False) -> None:
-        self.device, self.cell, self.sizes = device, cell, sizes
+        self.device, self.sizes = device, sizes
         rng = np.random.default_rng(0)
 
         def normal(*shape: int) -> np.ndarray:
             return rng.standard_normal(shape).astype(dtype)
 
         shapes = cell.parameter_shapes(sizes.features, sizes.hidden)
-        self.params = {name: normal(*shape) / dtype.type(np.sqrt(sizes.hidden)) for name, shape in shapes.items()}
-        weights = Weights(*map(device.upload, ordered_weights(cell, self.params)))
+        params = {name: normal(*shape) / dtype.type(np.sqrt(sizes.hidden)) for name, shape in shapes.items()}
+        weights = Weights(*map(device.upload, ordered_weights(cell, params)))
         lengths = device.upload(np.full(sizes.batch, sizes.steps, np.int32))
-        set_bytes = sizes.steps * sizes.batch * (sizes.features + sizes.hidden) * dtype.itemsize
-        self.passes: list[Pass] = []
-        self.gradients: list[BackwardArrays] = []
-        for _ in range(max(2, min(MOST_SETS, -(-2 * device.limits.l2_bytes // set_bytes)))):
-            x, d_h = (normal(sizes.steps, sizes.batch, width) for width in (sizes.features, sizes.hidden))
-            run = Pass(device, cell, dtype, sizes, weights, device.upload(x), lengths, device.limits, fast)
-            run.start(sizes.steps, store=True)
-            self.passes.append(run)
-            self.gradients.append(run.start_backward(d_h, {}, state_sequence=False))
-        self.plan = run.plan
+        x, self.d_h = (normal(sizes.steps, sizes.batch, width) for width in (sizes.features, sizes.hidden))
+        self.run = Pass(device, cell, dtype, sizes, weights, device.upload(x), lengths, device.limits, fast)
+        self.plan = self.run.plan
+        self.filler = device.empty(1 if device.simulated else filler_bytes(device.limits), np.dtype(np.uint8))
 
     def forward(self, repeats: int) -> np.ndarray:
         """Return the seconds of each of so many forward passes."""
-        return self._seconds([run.forward for run in self.passes], repeats)
+        self.run.start(self.sizes.steps, store=False)
+        return self._seconds(self.run.forward, repeats)
 
     def forward_backward(self, repeats: int) -> np.ndarray:
         """Return the seconds of each of so many passes forward and backward, with all gradients."""
+        self.run.start(self.sizes.steps, store=True)
+        arrays = self.run.start_backward(self.d_h, {}, state_sequence=False)
 
-        def both(run: Pass, arrays: BackwardArrays) -> Callable[[], None]:
-            def call() -> None:
-                run.forward()
-                run.backward(arrays, input_gradient=True)
+        def both() -> None:
+            self.run.forward()
+            self.run.backward(arrays, input_gradient=True)
 
-            return call
+        return self._seconds(both, repeats)
 
-        calls = [both(run, arrays) for run, arrays in zip(self.passes, self.gradients, strict=True)]
-        return self._seconds(calls, repeats)
-
-    def _seconds(self, calls: list[Callable[[], None]], repeats: int) -> np.ndarray:
-        for call in calls:  # compiles, and warms up
+    def _seconds(self, call: Callable[[], None], repeats: int) -> np.ndarray:
+        for _ in range(2):  # compiles, and warms up
             call()
         self.device.synchronize()
-        return np.array([self.device.seconds(calls[k % len(calls)]) for k in range(repeats)])
+        found = []
+        for _ in range(repeats):
+            for _ in range(FILLINGS):
+                self.device.clear(self.filler)
+            found.append(self.device.seconds(call))
+        return np.array(found)
 
 
 @cache
@@ -92,17 +97,14 @@ def product_seconds(device: Any, dtype: np.dtype) -> tuple[float, int]:
     a, b = (
         Matrix(device.upload(np.random.default_rng(k).random(size * size, dtype)), size, size, size) for k in (0, 1)
     )
-    multiply = products(device, dtype).multiply
-    found = [device.seconds(lambda: multiply(a, b)) for _ in range(2 if device.simulated else 7)]
+    multiply, into = products(device, dtype).multiply, Matrix(device.empty(size * size, dtype), size, size, size)
+    found = [device.seconds(lambda: multiply(a, b, into)) for _ in range(2 if device.simulated else 7)]
     return float(np.median(found[1:])), size
 
 
-@cache
-def meeting_seconds(device: Any, blocks: int) -> float:
-    """Return what a meeting of so many blocks takes, which do nothing else."""
-    if blocks == 1:
-        return 0.0
-    cuda, arrive, wait = device.cuda, device.arrive, device.wait
+def meeting_kernel(tools: Any) -> Any:
+    """Return a kernel of blocks that meet so many times, and do nothing else."""
+    cuda, arrive, wait = tools.cuda, tools.arrive, tools.wait
 
     def meet(arrivals, times):  # type: ignore[no-untyped-def]
         cuda.cg.this_grid()
@@ -113,8 +115,16 @@ def meeting_seconds(device: Any, blocks: int) -> float:
             arrive(arrivals, 0, thread)
             wait(arrivals, 0, thread, target)
 
+    return meet
+
+
+@cache
+def meeting_seconds(device: Any, blocks: int) -> float:
+    """Return what a meeting of so many blocks takes, which do nothing else."""
+    if blocks == 1:
+        return 0.0
     times = 2 if device.simulated else MEETINGS
-    kernel = device.kernel(meet, MEETING_ARGUMENTS, np.dtype(np.float32), WARP, "meet")
+    kernel = device.kernel(meeting_kernel(device), MEETING_ARGUMENTS, np.dtype(np.float32), WARP, "meet")
     found = []
     for _ in range(5):
         arrivals = device.zeros(ARRIVAL_STRIDE, np.dtype(np.int32))

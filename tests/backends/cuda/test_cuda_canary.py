@@ -79,3 +79,20 @@ def test_the_drivers_version_can_be_asked_for() -> None:
     from cuda.bindings import driver
 
     assert callable(driver.cuDriverGetVersion)
+
+
+def test_memory_can_be_given_back_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is looked at whenever more is let go, which is what bounds it."""
+    from numba import cuda
+    from numba.cuda.cudadrv import driver
+
+    monkeypatch.setattr(driver, "_logger", driver.make_logger(), raising=False)  # else made with the driver
+    assert callable(cuda.defer_cleanup)
+    given_back: list[int] = []
+    waiting = driver._PendingDeallocs(capacity=1000)
+    with waiting.disable():
+        for handle in range(50):
+            waiting.add_item(given_back.append, handle, 1)
+        assert not given_back
+    waiting.add_item(given_back.append, 50, 1)
+    assert given_back == list(range(51))

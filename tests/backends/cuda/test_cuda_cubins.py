@@ -6,7 +6,6 @@ fullest are those of the plans that count the most registers, of all sizes in te
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from functools import cache
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 
 from rnnbench import cells
-from rnnbench.backends.cuda import backward, conclusion, forward, gemm, packing, pointwise, stepwise, toolkit
+from rnnbench.backends.cuda import backward, conclusion, forward, gemm, packing, pointwise, stepwise, timing, toolkit
 from rnnbench.backends.cuda.elements import Elements, elements, update_element
 from rnnbench.backends.cuda.limits import Limits
 from rnnbench.backends.cuda.plan import Plan, plan_for
@@ -91,6 +90,7 @@ def test_persistent_kernels_keep_to_their_budget(way: Any, name: str) -> None:
     for kernel in built(make(tools(), own, functions(cell, dtype)), way.ARGUMENTS, dtype, own.threads):
         check(kernel, dtype, own.threads, cooperative=not own.alone)
         assert len(re.findall(WIDE_LOAD[dtype], kernel.ptx)) >= 2
+        assert "ld.global.nc" not in kernel.ptx, "a cache that nobody keeps up to date has what other blocks wrote"
         meets = "red.release.gpu" in kernel.ptx, "ld.acquire.gpu" in kernel.ptx
         assert meets == (not own.alone,) * 2
         if direction == "forward":
@@ -163,13 +163,28 @@ def test_the_approximate_tanh_is_used_in_fast_mode_alone(fast: bool) -> None:
         assert each.frame == 0
 
 
-def test_a_compiled_kernel_comes_back_from_its_bytes() -> None:
-    dispatcher = tools().dispatcher(stepwise.add_kernel(tools()), stepwise.THREADS)
+def test_blocks_that_meet_are_launched_together() -> None:
+    """What times a meeting is compiled like the rest; it is stored as cooperative as it was."""
+    kernel = timing.meeting_kernel(tools())
+    for each in built(kernel, timing.MEETING_ARGUMENTS, "float32", 32):
+        check(each, "float32", 32, cooperative=True)
+
+
+STORED = {
+    "alone": (stepwise.add_kernel, stepwise.ADD_ARGUMENTS, False),
+    "cooperative": (timing.meeting_kernel, timing.MEETING_ARGUMENTS, True),
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_a_compiled_kernel_comes_back_from_its_bytes(name: str) -> None:
+    make, arguments, cooperative = STORED[name]
+    dispatcher = tools().dispatcher(make(tools()), 32)
     with pretended_device((9, 0)):
-        kernel = dispatcher.compile(tools().signature(stepwise.ADD_ARGUMENTS, np.dtype("float32")))
+        kernel = dispatcher.compile(tools().signature(arguments, np.dtype("float32")))
         code = bytes(kernel._codelibrary.get_cubin(cc=(9, 0)).code)
         again = unpacked(packed(kernel))
-        assert again.cooperative == kernel.cooperative
+        assert again.cooperative == kernel.cooperative == cooperative
         assert again.entry_name == kernel.entry_name
         assert bytes(again._codelibrary.get_cubin(cc=(9, 0)).code) == code
 
@@ -217,7 +232,3 @@ def test_scalars_are_handed_over_in_the_types_of_the_signature() -> None:
     square = conclusion.square_kernel(tools(), np.dtype("float32"), 64, 2)
     kernel = Kernel(tools(), square, conclusion.SQUARE_ARGUMENTS, np.dtype("float32"), 64, "square")
     assert kernel.scalars == [None, None, np.int32, np.float32]
-
-
-def test_no_kernel_needs_the_environment_of_the_simulator() -> None:
-    assert os.environ.get(toolkit.SIMULATE, "0") in ("", "0")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -51,3 +55,18 @@ def test_a_stride_of_zero_sums_columns(tiled: Tiled) -> None:
     values = np.arange(12, dtype=tiled.dtype)
     ones = Matrix(np.ones(1, tiled.dtype), 1, 4, 0, 0)
     np.testing.assert_array_equal(tiled.multiply(ones, Matrix(values, 4, 3, 3)), values.reshape(4, 3).sum(axis=0))
+
+
+class Gpu:
+    simulated = False
+
+
+@pytest.mark.parametrize("fault", ["ImportError('libcublas.so.13')", "RuntimeError('no kernel image')"])
+def test_a_cupy_that_does_not_work_is_told_of(fault: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its own import may fail for a library of CUDA's that is not there: that is not the same as no CuPy."""
+    (tmp_path / "cupy.py").write_text(f"raise {fault}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.setattr(gemm, "Tiled", lambda device, dtype: "tiled")
+    with pytest.warns(UserWarning, match=re.escape(fault.split("'")[1])):
+        assert gemm.products(Gpu(), np.dtype("float32")) == "tiled"

@@ -129,11 +129,15 @@ class Gpu(Toolkit):
 
     def zeros(self, size: int, dtype: np.dtype) -> Any:
         """Return memory of the device that is 0."""
+        array = self.empty(size, dtype)
+        self.clear(array)
+        return array
+
+    def clear(self, array: Any) -> None:
+        """Make all of an array 0."""
         from numba.cuda.cudadrv.driver import device_memset
 
-        array = self.empty(size, dtype)
         device_memset(array, 0, array.nbytes)
-        return array
 
     def ones(self, dtype: np.dtype) -> Any:
         """Return one 1, made once for each dtype."""
@@ -159,12 +163,17 @@ class Gpu(Toolkit):
         self.cuda.synchronize()
 
     def seconds(self, call: Callable[[], object]) -> float:
-        """Return the seconds between two events, one before and one after what a function launches."""
+        """Return the seconds between two events, one before and one after what a function launches.
+
+        Memory that it lets go is given back afterwards: the driver may wait for all that runs before it takes it back.
+        """
         start, end = (self.cuda.event() for _ in range(2))
-        start.record()
-        call()
-        end.record()
-        end.synchronize()
+        with self.cuda.defer_cleanup():
+            start.record()
+            call()
+            end.record()
+            end.synchronize()
+        self.empty(1, np.dtype(np.uint8))  # let go at once: whenever that happens, numba-cuda looks at what waits
         return start.elapsed_time(end) / 1e3
 
     def launch(
