@@ -249,6 +249,7 @@ def test_packages_count_where_they_are_imported() -> None:
 
     assert packages("null") == ("numpy",)
     assert packages("training", cell="lstm", backend="cpu") == ("numpy", "numba", "llvmlite")
+    assert {"numba-cuda", "nvidia-nvvm"} <= set(packages("training", cell="lstm", backend="cuda"))
 
 
 def test_data_without_a_checksum_are_part_of_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
