@@ -67,6 +67,10 @@ class Backend(ABC):
         """Return why it cannot run here and what would help, None where it can."""
         return None
 
+    def packages(self) -> tuple[str, ...]:
+        """Return whose versions decide its numbers and times, besides NumPy, SciPy, Numba and llvmlite."""
+        return ()
+
     @abstractmethod
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Return an uninitialised array where this backend computes."""

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import dask
-from distributed import Client, LocalCluster, Security
+from distributed import Client, Future, LocalCluster, Security
 from distributed.system import MEMORY_LIMIT
 
 from rnnbench.errors import InputError
@@ -158,6 +158,10 @@ class Pool:
         answer: Answer = self.client.sync(question, *arguments, callback_timeout=ANSWER_TIMEOUT_S, **options)
         return answer
 
+    def gather(self, futures: list[Future]) -> list[Any]:
+        """Return the results of finished futures, without those that were lost since; TimeoutError as of `ask`."""
+        return self.ask(self.client._gather, futures, errors="skip") if futures else []
+
     def _known_scheduler(self) -> Any:
         """Return the scheduler to be asked; OSError where the client has given it up."""
         if self.client.scheduler is None:
@@ -194,8 +198,14 @@ class Pool:
     def hardware(self) -> str:
         """Return the hardware of a worker where what runs alone is to run."""
         [host] = self.placement()["workers"]
-        worker = min(address for address, info in self.worker_info().items() if info["host"] == host)
-        return str(self.client.run(hardware, workers=[worker])[worker])
+        worker = min((address for address, info in self.worker_info().items() if info["host"] == host), default=host)
+        try:
+            return str(self.ask(self.client._run, hardware, workers=[worker])[worker])
+        except Exception as error:  # it has gone, or has no rnnbench: Dask raises what the other side did
+            raise InputError(
+                f"--scheduler {self.scheduler}: worker {worker} does not tell its hardware ({one_line(error)}); "
+                "expected workers with the same rnnbench installed"
+            ) from None
 
     def kill(self, worker: str) -> None:
         """End a worker's process at once; its nanny starts another. Dask's own restart waits for the late trial.
@@ -215,13 +225,11 @@ class Pool:
 
     def cause_of_death(self, since: float) -> tuple[Status, str]:
         """Return status and reason for a worker that died alone: what its nanny has noted since that time."""
-        for stamp, event in self.client.get_events("worker-restart-memory") or ():
+        for stamp, event in self.ask(self._known_scheduler().events, topic="worker-restart-memory") or ():
             if stamp >= since:
                 used = f"{event['rss'] / 2**30:.2f} GiB"
                 return "out_of_memory", f"stopped at {used}, close to its worker's memory limit"
-        deadline = time.monotonic() + (
-            2 if self.scheduler is None else 0
-        )  # the nanny may hear of it after the scheduler
+        deadline = time.monotonic() + (2 if self.scheduler is None else 0)  # the nanny may hear of it after us
         while True:
             if notices := [text for stamp, text in self._deaths if stamp >= since]:
                 return "killed", notices[-1]

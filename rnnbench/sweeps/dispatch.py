@@ -15,7 +15,7 @@ from asyncio import CancelledError
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 
-from distributed import Future
+from distributed import Future, client
 from distributed.scheduler import KilledWorker
 
 from rnnbench.backends.fingerprint import kernel_source_hash
@@ -37,7 +37,7 @@ PATIENCE_S = 10.0
 RESTARTS = 5
 """A scheduler that answers, and yet fails so many times in a row before any trial is finished, is given up."""
 
-_LOST = (OSError, CancelledError, RuntimeError)
+_LOST = (OSError, CancelledError, RuntimeError, getattr(client, "ClosedClientError", RuntimeError))
 """What Dask raises where the scheduler is gone, or its client has given up."""
 
 
@@ -109,26 +109,37 @@ class _Flight:
 
     def _collect(self) -> Iterator[tuple[Trial, Outcome | None]]:
         """Wait for the next poll at most, and yield what has finished by then."""
-        try:
-            done = [self.finished.get(timeout=POLL_S)]
-        except queue.Empty:
+        done = [future for future in self._done() if future.key in self.submitted]
+        if not done:
             return
-        with contextlib.suppress(queue.Empty):
-            while True:
-                done.append(self.finished.get_nowait())
-        done = [future for future in done if future.key in self.submitted]
-        results = self.pool.client.gather([f for f in done if f.status == "finished"], errors="skip")
+        try:
+            results = self.pool.gather([future for future in done if future.status == "finished"])
+        except TimeoutError:  # a worker whose next kernel lets nothing else run; a poll stops that one when it is late
+            for future in done:
+                self.finished.put(future)
+            return
         outcomes = {outcome.key: outcome for outcome in results}
         for future in done:
-            trial, _ = self.submitted.pop(str(future.key))
+            trial, _ = self.submitted[str(future.key)]
             outcome = outcomes.get(trial.key)
-            if outcome is not None:
-                self.restarts = 0
-                yield trial, _same_code(outcome)
-            elif future.status == "error":
-                yield trial, self._judge(trial, future)
-            else:
+            if outcome is None and future.status != "error":
+                del self.submitted[str(future.key)]
                 yield from self._lose(trial)
+                continue
+            judged = self._judge(trial, future) if outcome is None else _same_code(outcome)
+            # Only here, where nothing can fail any more: a trial neither submitted nor waiting is lost.
+            del self.submitted[str(future.key)]
+            self.restarts = 0
+            yield trial, judged
+
+    def _done(self) -> list[Future]:
+        """Return the futures that are done when the first of them is, or none until the next poll."""
+        done: list[Future] = []
+        with contextlib.suppress(queue.Empty):
+            done.append(self.finished.get(timeout=POLL_S))
+            while True:
+                done.append(self.finished.get_nowait())
+        return done
 
     def _judge(self, trial: Trial, future: Future) -> Outcome | None:
         """Return the outcome of a trial that sent none: a verdict if it ran alone, else None."""
@@ -158,9 +169,9 @@ class _Flight:
         for worker, name, elapsed in running:
             trial, future = self.submitted[name]
             if trial.timeout_s is not None and elapsed > trial.timeout_s:
-                del self.submitted[name]
                 self.pool.client.cancel([future], force=True)
                 self.pool.kill(worker)
+                del self.submitted[name]
                 reason = f"stopped after its time limit of {trial.timeout_s:g} s"
                 yield trial, Outcome(trial.key, "timeout", reason, runtime_s=elapsed)
         if running:
@@ -190,8 +201,8 @@ class _Flight:
     def _move(self) -> Iterator[tuple[Trial, Outcome | None]]:
         """Take back what no worker takes, for the host that it is bound to has gone."""
         for name, (trial, future) in list(self.submitted.items()):
-            del self.submitted[name]
             self.pool.client.cancel([future], force=True)
+            del self.submitted[name]
             yield from self._lose(trial)
 
     def _running(self, assigned: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import uuid
@@ -21,7 +22,7 @@ from rnnbench.sweeps.hardware import hardware
 from rnnbench.sweeps.processes import refuse_to_nest
 from rnnbench.sweeps.progress import Reporter, Silent, reporter
 from rnnbench.sweeps.provenance import describe_run
-from rnnbench.sweeps.store import DamagedTrial, Results, data_hash, read_trial, read_trials, write_trial
+from rnnbench.sweeps.store import DamagedTrial, Results, StoredTrial, data_hash, read_trial, read_trials, write_trial
 from rnnbench.sweeps.trial import Outcome, Trial, perform
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class _Run:
     def __init__(self, folder: RunFolder, sweep: spec.Sweep, trials: Sequence[Trial], report: Reporter) -> None:
         self.folder, self.sweep, self.trials, self.report = folder, sweep, trials, report
         self.ok = self.failed = 0
-        self.environments: dict[str, Any] = {}
+        self.provenance: dict[str, Any] = {}
 
     def execute(self, source: Path | None, jobs: int | None, fresh: bool, scheduler: str | None) -> Summary:
         before = self.folder.prepare()
@@ -170,41 +171,60 @@ class _Run:
         reused = len(self.trials) - len(todo)
         if scheduler is None:
             check_backends(todo)
-        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        provenance = describe_run(command, source)
-        self.environments = (before or {}).pop("environments", {}) | provenance["environments"]
-        self.folder.write_files(self.sweep.files)
-        write_text(self.folder.sweep, self.sweep.to_toml())
-        write_text(self.folder.keys, "".join(f"{trial.key}\n" for trial in self.trials))
-        if todo or before is None:
-            provenance |= {
-                "run_id": uuid.uuid4().hex[:12],
-                "jobs": jobs,
-                "scheduler": scheduler,
-                "earlier_runs": _earlier(before) if reused else [],
-            }
-            self._write_provenance(provenance, "started_at")
-            self._run_all(todo, jobs, reused, scheduler)
-            provenance["data_hash"] = data_hash(read_trials(self.folder, [trial.key for trial in self.trials]))
-            self._write_provenance(provenance, "finished_at")
+        keys = "".join(f"{trial.key}\n" for trial in self.trials)
+        if not todo and before is not None and self._is_finished(before, keys):
+            self._write_sweep(keys)
+            return Summary(self.folder.path, 0, 0, reused)
+        provenance = describe_run(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]), source)
+        environments = (before or {}).pop("environments", {}) | provenance["environments"]
+        self.provenance = provenance | {
+            "run_id": uuid.uuid4().hex[:12],
+            "jobs": jobs,
+            "scheduler": scheduler,
+            "started_at": _now(),
+            "earlier_runs": _earlier(before) if reused else [],
+            "environments": environments,
+        }
+        if before is not None:
+            self._write_provenance()  # whose hash was that of the trials before
+        self._write_sweep(keys)
+        if before is None:
+            self._write_provenance()  # with it the folder is that of a run
+        self._run_all(todo, reused, jobs, scheduler)
+        stored = read_trials(self.folder, [trial.key for trial in self.trials])
+        self.provenance |= {"data_hash": data_hash(stored), "finished_at": _now()}
+        self._write_provenance()
         return Summary(self.folder.path, self.ok, self.failed, reused)
 
-    def _write_provenance(self, provenance: dict[str, Any], moment: str) -> None:
-        import json
+    def _is_finished(self, before: dict[str, Any], keys: str) -> bool:
+        """Whether the run before came to its end, with these trials."""
+        named = self.folder.keys.read_bytes() if self.folder.keys.is_file() else b""
+        return "data_hash" in before and named == keys.encode()
 
-        provenance["environments"] = self.environments
-        provenance[moment] = datetime.now(UTC).isoformat(timespec="seconds")
-        write_text(self.folder.provenance, json.dumps(provenance, indent=2) + "\n")
+    def _write_sweep(self, keys: str) -> None:
+        self.folder.write_files(self.sweep.files)
+        write_text(self.folder.sweep, self.sweep.to_toml())
+        write_text(self.folder.keys, keys)
 
-    def _run_all(self, todo: list[Trial], jobs: int | None, reused: int, scheduler: str | None) -> None:
+    def _write_provenance(self) -> None:
+        write_text(self.folder.provenance, json.dumps(self.provenance, indent=2) + "\n")
+
+    def _store(self, trial: Trial, outcome: Outcome) -> StoredTrial:
+        """Store a row, and before it the environment that it names: it may outlive this process."""
+        described = self.provenance["environments"]
+        if outcome.environments.keys() - described.keys():
+            self.provenance["environments"] = outcome.environments | described
+            self._write_provenance()
+        return write_trial(self.folder, trial, outcome)
+
+    def _run_all(self, todo: list[Trial], reused: int, jobs: int | None, scheduler: str | None) -> None:
         if todo and (cost := self.sweep.data.get("cost")):
             self.report.note(f"{self.sweep.name} takes {cost}")
         self.report.start(len(todo), reused)
         packer = packs.Packer(self.folder)
         try:
             for trial, outcome in outcomes(todo, jobs, scheduler, self.report):
-                packer.add(trial.key, write_trial(self.folder, trial, outcome))
-                self.environments |= outcome.environments
+                packer.add(trial.key, self._store(trial, outcome))
                 self.ok += outcome.status == "ok"
                 self.failed += outcome.status != "ok"
                 self.report.finished(trial, outcome)
@@ -228,6 +248,10 @@ def check_backends(trials: Sequence[Trial]) -> None:
     for name in dict.fromkeys(trial.parameters.get("backend") for trial in trials):
         if name in known and (reason := known[name].missing()):
             raise InputError(f'backend = "{name}": expected one that can run on this machine; {reason}')
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _earlier(before: dict[str, Any] | None) -> list[dict[str, Any]]:

@@ -99,7 +99,8 @@ def gpus() -> list[dict[str, str]]:
     except (OSError, subprocess.SubprocessError):
         return []  # the tool without a GPU
     names = [field.replace(".", "_") for field in fields]
-    return [dict(zip(names, map(str.strip, line.split(",")), strict=True)) for line in told.splitlines() if line]
+    rows = [list(map(str.strip, line.split(","))) for line in told.splitlines()]
+    return [dict(zip(names, row, strict=True)) for row in rows if len(row) == len(names)]  # warnings stand there, too
 
 
 @cache

@@ -58,11 +58,26 @@ class OwnFile:
         try:
             for cell in own_cells:
                 cells.register(cell)
+                _homes[id(cell)] = module.__name__
             for kind in own_tasks:
                 tasks.register(kind)
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from error
         return frozenset([cell.name for cell in own_cells] + [kind.name for kind in own_tasks])
+
+
+_texts: dict[str, str] = {}
+_homes: dict[int, str] = {}
+
+
+def text(module: str) -> str | None:
+    """Return the text of a module that was made of a user's own file; None for every other."""
+    return _texts.get(module)
+
+
+def home(entry: object) -> str | None:
+    """Return the module, made of a user's own file, that has registered this cell; None for any other entry."""
+    return _homes.get(id(entry))  # of a cell that its module keeps, as `_run` keeps that
 
 
 def _is_new(cell: Cell) -> bool:
@@ -77,6 +92,7 @@ def _run(file: OwnFile) -> ModuleType:
     shown = f"<{file.name} {file.digest}>"
     linecache.cache[shown] = (len(file.text), None, file.text.splitlines(keepends=True), shown)
     sys.modules[module.__name__] = module  # where classes look for their module
+    _texts[module.__name__] = file.text
     try:
         exec(compile(file.text, shown, "exec"), vars(module))
     except InputError as error:

@@ -51,11 +51,10 @@ def describe_run(command: str, source: Path | None) -> dict[str, Any]:
 @cache
 def describe_environment() -> dict[str, Any]:
     """Return all that is known of where this process measures: source, every installed version, machine."""
-    installed = {each.metadata["Name"]: each.version for each in distributions()}
     return {
         "package_git": git_state(Path(rnnbench.__file__).parent),
         **describe_software(),
-        "installed": dict(sorted(installed.items(), key=lambda item: item[0].lower())),
+        "installed": installed_versions(),
         "machine": describe_machine(),
         **({"cuda": toolkit.describe()} if toolkit.installed() else {}),
     }
@@ -63,8 +62,24 @@ def describe_environment() -> dict[str, Any]:
 
 @cache
 def environment_id() -> str:
-    """Return 12 hex digits over the environment of this process, which its rows carry."""
-    return hashlib.sha256(canonical(describe_environment()).encode()).hexdigest()[:12]
+    """Return 12 hex digits over the environment of this process, which its rows carry; not over what was timed in it.
+
+    So processes of the same kind share one description, where the smallest step of the clock differs in each.
+    """
+    told = describe_environment()
+    timer = {name: value for name, value in told["machine"]["timer"].items() if name != "smallest_step_s"}
+    told = told | {"machine": told["machine"] | {"timer": timer}}
+    return hashlib.sha256(canonical(told).encode()).hexdigest()[:12]
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the version of every installed distribution, as imports find them: the first of a name on the path."""
+    found: dict[str, str] = {}
+    for each in distributions():
+        name = each.metadata["Name"]
+        if name:  # what is left of a broken installation has none
+            found.setdefault(name, each.version)
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 
 def describe_software() -> dict[str, Any]:
@@ -101,7 +116,8 @@ def git_state(path: Path) -> dict[str, Any] | None:
 
     try:
         git("ls-files", "--error-unmatch")
-        digest = hashlib.sha256(difference := git("diff", "HEAD", "--binary"))
+        plain = ("--binary", "--no-ext-diff", "--no-textconv", "--no-color")  # whatever the user has git show
+        digest = hashlib.sha256(difference := git("diff", "HEAD", *plain))
         added = [each for each in git("ls-files", "--others", "--exclude-standard", "-z").split(b"\0") if each]
         for each in added:
             digest.update(b"\0" + each + b"\0" + (folder / os.fsdecode(each)).read_bytes())

@@ -6,6 +6,9 @@ are. From these files and the probe's, imports are followed through the syntax o
 sweeps/, report/ and regressions/ run trials and draw them, and decide no number in them; what stands under
 `if TYPE_CHECKING:` is never imported.
 
+A file of a user's own counts with its text, and so does a script that registers a cell or task; what is defined at a
+prompt has no source to be read.
+
 Besides its parameters, a trial uses what its files name in a constant, such as TASK = "adding", and every backend where
 it names none. A dataset without a checksum counts with the fingerprint of the data that are installed.
 """
@@ -26,12 +29,16 @@ from typing import Any, NamedTuple
 from rnnbench import registry
 from rnnbench.datasets.base import MissingData
 from rnnbench.probes.base import Probe
+from rnnbench.sweeps import own_files
 
 NOT_MEASURING = ("sweeps", "report", "regressions", "cli", "__main__")
 """What runs trials and draws them, but decides no number in them: packages and modules of rnnbench."""
 
 KINDS = ("cells", "tasks", "datasets", "backends", "implementations")
 """Packages whose entries a trial can name."""
+
+MAIN = {"__mp_main__": "__main__"}
+"""What a script is called where a worker imports it, and where it runs: its cells are the same."""
 
 NUMERICAL = ("numpy", "scipy", "numba", "llvmlite")
 """Packages whose version decides numbers and times, where a trial's source imports them."""
@@ -54,20 +61,23 @@ def source_hash(probe: Probe, parameters: dict[str, Any]) -> str:
 
 
 def numerical_packages(probe: Probe, parameters: dict[str, Any]) -> tuple[str, ...]:
-    """Return those of NUMERICAL that the source of the trial imports."""
-    return _numerical(trial_modules(probe, parameters))
+    """Return those of NUMERICAL that the source of the trial imports, and those of the backend that it names."""
+    backend = _entries("backends").get(parameters.get("backend"))
+    return _numerical(trial_modules(probe, parameters)) + (backend.packages() if backend else ())
 
 
 def trial_modules(probe: Probe, parameters: dict[str, Any]) -> frozenset[str]:
     """Return the names of all modules that decide what the trial measures."""
-    return _trial_modules(type(probe), probe.Parameters, frozenset(_texts(parameters)))
+    return _trial_modules(type(probe), probe.Parameters, frozenset(_texts(parameters)), _registered())
 
 
 @cache
-def _trial_modules(probe: type, parameters: type, texts: frozenset[str]) -> frozenset[str]:
+def _trial_modules(
+    probe: type, parameters: type, texts: frozenset[str], registered: tuple[tuple[str, str, int], ...]
+) -> frozenset[str]:
     classes = {kind.__module__ for each in (probe, parameters) for kind in each.__mro__}
     own = {name for name in classes if _package(name) in _followed(probe.__module__) and _counts(name)}
-    homes = _homes(_registered())
+    homes = _homes(registered)
     found: frozenset[str] = frozenset()
     named = {name for name in texts if name in homes}
     roots = frozenset(own).union(*(homes[name] for name in named))
@@ -95,19 +105,18 @@ def _entries(kind: str) -> dict[str, Any]:
     return entries
 
 
-def _registered() -> tuple[tuple[str, str], ...]:
-    """Return (kind, name) of everything that a trial can name now."""
-    return tuple((kind, name) for kind in KINDS for name in _entries(kind))
+def _registered() -> tuple[tuple[str, str, int], ...]:
+    """Return (kind, name, identity) of everything that a trial can name now: another may take a name."""
+    return tuple((kind, name, id(entry)) for kind in KINDS for name, entry in _entries(kind).items())
 
 
 @cache
-def _homes(registered: tuple[tuple[str, str], ...]) -> dict[str, frozenset[str]]:
+def _homes(registered: tuple[tuple[str, str, int], ...]) -> dict[str, frozenset[str]]:
     """Return {name: modules in which an entry of that name is defined}."""
     homes: dict[str, frozenset[str]] = {}
-    for kind, name in registered:
-        homes[name] = homes.get(name, frozenset()) | set(
-            filter(_counts, _definitions(f"rnnbench.{kind}", _entries(kind)[name]))
-        )
+    for kind, name, _ in registered:
+        defined = _definitions(f"rnnbench.{kind}", _entries(kind)[name])
+        homes[name] = homes.get(name, frozenset()) | {MAIN.get(each, each) for each in defined if _counts(each)}
     return homes
 
 
@@ -118,6 +127,8 @@ def _definitions(package: str, entry: Any) -> Iterator[str]:
         yield kind.__module__
         return
     yield from (value.__module__ for value in vars(entry).values() if isinstance(value, FunctionType))
+    if own := own_files.home(entry):
+        yield own
     for module in registry.modules(package):
         names = {name for name, value in vars(module).items() if value is entry}
         if names & _assigned(module.__name__):
@@ -140,7 +151,7 @@ def _counts(module: str) -> bool:
     """Whether a module has a source file, and may decide numbers."""
     package, _, rest = module.partition(".")
     runs_trials = package == "rnnbench" and rest.partition(".")[0] in NOT_MEASURING
-    return not runs_trials and _file(module) is not None
+    return not runs_trials and _text(module) is not None
 
 
 def _package(module: str) -> str:
@@ -167,9 +178,21 @@ def source(module: str) -> Source:
 
 @cache
 def _syntax(module: str) -> ast.Module:
+    text = _text(module)
+    assert text is not None
+    return ast.parse(text, module)
+
+
+def _text(module: str) -> bytes | None:
+    """Return the source of a module: its file's, or that of a user's own file; None for what has none."""
+    own = own_files.text(module)
+    return _file_text(module) if own is None else own.encode()
+
+
+@cache
+def _file_text(module: str) -> bytes | None:
     path = _file(module)
-    assert path is not None
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return None if path is None else path.read_bytes()
 
 
 @cache
@@ -178,9 +201,10 @@ def _file(module: str) -> Path | None:
     loaded = getattr(sys.modules.get(module), "__spec__", None)
     try:
         spec = loaded or importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        return None
-    path = Path(spec.origin) if spec and spec.origin else None
+        origin = spec and spec.origin
+    except (ImportError, ValueError):  # such as a script, which has a file all the same
+        origin = getattr(sys.modules.get(module), "__file__", None)
+    path = Path(origin).resolve() if origin else None
     return path if path and path.suffix == ".py" and path.is_file() else None
 
 
@@ -223,7 +247,7 @@ def _constants(tree: ast.Module) -> Iterator[str]:
 def _assigned(module: str) -> set[str]:
     """Return the names that a module gives by assignment at its top level."""
     targets: list[ast.expr] = []
-    for node in _syntax(module).body if _file(module) else []:
+    for node in _syntax(module).body if _text(module) is not None else []:
         targets += node.targets if isinstance(node, ast.Assign) else []
         targets += [node.target] if isinstance(node, ast.AnnAssign) else []
     return {target.id for target in targets if isinstance(target, ast.Name)}
@@ -239,9 +263,9 @@ def _numerical(modules: frozenset[str]) -> tuple[str, ...]:
 def _hash(modules: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for module in sorted(modules):
-        path = _file(module)
-        assert path is not None
-        digest.update(module.encode() + b"\0" + path.read_bytes() + b"\0")
+        text = _text(module)
+        assert text is not None
+        digest.update(module.encode() + b"\0" + text + b"\0")
     for name, dataset in sorted(_entries("datasets").items()):
         if dataset.sha256 is None and dataset.__module__ in modules:
             digest.update(f"{name} {_fingerprint(dataset)}\0".encode())

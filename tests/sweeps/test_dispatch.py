@@ -9,13 +9,14 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from rnnbench.errors import InputError
 from rnnbench.sweeps import cluster, dispatch, engine, plugins
 from rnnbench.sweeps.store import Results
-from rnnbench.sweeps.trial import Trial
+from rnnbench.sweeps.trial import Outcome, Trial
 
 TERRIBLE = {
     "name": "terrible",
@@ -144,6 +145,86 @@ def test_workers_that_die_as_they_start_end_the_run_and_say_why(monkeypatch: pyt
     waiting = [Trial("timing", {"seed": 0})]
     with pytest.raises(cluster.WorkersLost, match=r"no worker took a trial for 1 s: .* signal 4 \(SIGILL\)"):
         list(dispatch.outcomes_of(Stillborn(), waiting, lambda running: None))  # type: ignore[arg-type]
+
+
+class Answers:
+    """A pool of a cluster's: one worker that takes every trial, and a connection that fails as a test says."""
+
+    alone, workers, scheduler = False, 1, "tcp://127.0.0.1:1"
+
+    def __init__(self, *failures: str, status: str = "finished") -> None:
+        self.failures = list(failures)
+        self.status = status
+        self.futures: list[Any] = []
+        self.killed: list[str] = []
+        self.client = SimpleNamespace(map=self.map, cancel=lambda *_, **options: self.fail("cancel"))
+
+    def fail(self, question: str, error: type[Exception] = OSError) -> None:
+        if question in self.failures:
+            self.failures.remove(question)
+            raise error(question)
+
+    def map(self, perform: object, batch: list[Trial], key: list[str], **options: object) -> list[Any]:
+        done = [
+            SimpleNamespace(key=k, trial=t, status=self.status, exception=self.exception)
+            for k, t in zip(key, batch, strict=True)
+        ]
+        for future in done:
+            future.add_done_callback = lambda put, future=future: self.status == "pending" or put(future)
+        self.futures += done
+        return done
+
+    def exception(self) -> Exception:
+        self.fail("exception")
+        return ModuleNotFoundError("No module named 'rnnbench'")
+
+    def gather(self, futures: list[Any]) -> list[Outcome]:
+        self.fail("gather", TimeoutError)
+        return [Outcome(future.trial.key, "ok") for future in futures]
+
+    def placement(self) -> dict[str, object]:
+        return {}
+
+    def processing(self) -> dict[str, tuple[str, ...]]:
+        return {"worker": tuple(future.key for future in self.futures)}
+
+    def kill(self, worker: str) -> None:
+        self.killed.append(worker)
+
+    def find_again(self) -> None:
+        """It is there again at once."""
+        self.futures.clear()
+
+
+@pytest.mark.parametrize(
+    ("failures", "status", "expected"),
+    [
+        (["gather", "gather"], "finished", "ok"),
+        (["exception"], "error", "error"),
+        (["cancel"], "pending", "timeout"),
+    ],
+)
+def test_a_connection_that_fails_midway_loses_no_trial(failures: list[str], status: str, expected: str) -> None:
+    pool = Answers(*failures, status=status)
+    trials = [Trial("null", {"seed": seed}, timeout_s=0.1) for seed in range(3)]
+    outcomes = list(dispatch.outcomes_of(pool, trials, lambda running: None))  # type: ignore[arg-type]
+    assert not pool.failures
+    assert sorted(trial.key for trial, _ in outcomes) == sorted(trial.key for trial in trials)
+    assert {outcome and outcome.status for _, outcome in outcomes} == {expected}
+
+
+def test_a_worker_without_rnnbench_does_not_tell_its_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(*_: object, **options: object) -> None:
+        raise ModuleNotFoundError("No module named 'rnnbench'")
+
+    pool = cluster.Pool.__new__(cluster.Pool)
+    pool.scheduler = "tcp://127.0.0.1:1"
+    pool.client = SimpleNamespace(_run=None)  # type: ignore[assignment]
+    monkeypatch.setattr(pool, "placement", lambda: {"workers": ["10.0.0.1"]})
+    monkeypatch.setattr(pool, "worker_info", lambda: {"tcp://10.0.0.1:2": {"host": "10.0.0.1"}})
+    monkeypatch.setattr(pool, "ask", ask)
+    with pytest.raises(InputError, match=r"worker tcp://10.0.0.1:2 does not tell .* No module named 'rnnbench'"):
+        pool.hardware()
 
 
 def test_a_script_without_a_main_guard_is_told_what_it_lacks(tmp_path: Path) -> None:

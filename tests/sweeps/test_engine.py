@@ -6,7 +6,9 @@ import errno
 import json
 import os
 import tomllib
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -259,3 +261,66 @@ def test_git_state_is_that_of_a_tracked_file(tmp_path: Path) -> None:
     assert added["dirty"]
     (package / "b.py").write_text("newer")
     assert provenance.git_state(package) not in (added, clean)
+
+
+def test_a_row_names_an_environment_that_outlives_an_interrupted_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a worker's process, whose threads are not the driver's."""
+    perform = engine.perform
+
+    def elsewhere(trial: Trial) -> Outcome:
+        if trial.parameters["seed"] == 1:
+            raise KeyboardInterrupt
+        return replace(perform(trial), environment="worker", environments={"worker": {"versions": {}}})
+
+    monkeypatch.setattr(engine, "perform", elsewhere)
+    with pytest.raises(KeyboardInterrupt):
+        inline(sweep_of(seed=[0, 1]), tmp_path)
+    results = Results.load(tmp_path / "example")
+    assert results.trials["environment"].tolist() == ["worker"]
+    assert "worker" in results.provenance["environments"]
+    monkeypatch.undo()
+
+
+def test_the_recorded_hash_is_that_of_the_trials_that_the_sweep_names(tmp_path: Path) -> None:
+    def recorded() -> dict[str, Any]:
+        results = Results.load(tmp_path / "example")
+        assert results.provenance["data_hash"] == results.data_hash
+        return results.provenance
+
+    inline(sweep_of(seed=[0, 1, 2]), tmp_path)
+    wide = recorded()
+    fewer, _ = inline(sweep_of(seed=[2, 0]), tmp_path)
+    assert (fewer.ok, fewer.reused) == (0, 2)
+    assert recorded()["earlier_runs"][0]["run_id"] == wide["run_id"]
+
+
+def test_a_run_that_was_killed_after_its_last_row_gets_its_hash(tmp_path: Path) -> None:
+    inline(sweep_of(seed=[0, 1]), tmp_path)
+    path = tmp_path / "example" / "provenance.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps({name: told[name] for name in told if name not in ("data_hash", "finished_at")}))
+    inline(sweep_of(seed=[0, 1]), tmp_path)
+    again = Results.load(path.parent).provenance
+    assert again["data_hash"] == told["data_hash"]
+    assert again["finished_at"] >= told["finished_at"]
+
+
+def test_processes_that_are_alike_have_one_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = provenance.describe_environment()
+
+    def named(**changed: Any) -> str:
+        machine = told["machine"] | {"timer": told["machine"]["timer"] | changed}
+        monkeypatch.setattr(provenance, "describe_environment", lambda: told | {"machine": machine})
+        return provenance.environment_id.__wrapped__()
+
+    assert named(smallest_step_s=1e-8) == named(smallest_step_s=2e-8) == provenance.environment_id()
+    assert named(clock="another") != provenance.environment_id()
+
+
+def test_installed_versions_are_those_that_imports_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [("numpy", "2.0"), ("Broken", "1.0"), (None, None), ("numpy", "1.0, further down the path")]
+    there = [SimpleNamespace(metadata={"Name": name}, version=version) for name, version in found]
+    monkeypatch.setattr(provenance, "distributions", lambda: there)
+    assert provenance.installed_versions() == {"Broken": "1.0", "numpy": "2.0"}

@@ -174,12 +174,82 @@ def test_what_has_no_file_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "made_at_a_prompt" not in modules
 
 
+OWN_TASK = """
+import scipy
+from rnnbench.tasks.parity import Parity
+
+class Mine(Parity):
+    \"\"\"Parity by another name.\"\"\"
+
+    name = "own_task"
+"""
+OWN_CELL = """
+from dataclasses import replace
+from rnnbench import cells
+from rnnbench.optimizers import Adam
+
+MINE = replace(cells.get("rnn"), name="own_cell")
+"""
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "imported"),
+    [
+        ("task", OWN_TASK, {"rnnbench.tasks.parity", "rnnbench.tasks._metrics"}),
+        ("cell", OWN_CELL, {"rnnbench.cells.rnn", "rnnbench.optimizers"}),
+    ],
+)
+def test_what_a_file_of_ones_own_imports_counts(tmp_path: Path, parameter: str, text: str, imported: set[str]) -> None:
+    def modules(text: str) -> frozenset[str]:
+        (tmp_path / "mine.py").write_text(text)
+        fixed = {parameter: f"own_{parameter}"}
+        sweep = {"name": "own", "files": [str(tmp_path / "mine.py")], "sweep": [{"probe": "training", "fixed": fixed}]}
+        [trial] = spec.load(sweep, code=[tmp_path]).trials
+        assert ("scipy" in trial.packages) == ("scipy" in text)
+        return sources.trial_modules(plugins.get("training"), trial.parameters)
+
+    first = modules(text)
+    assert imported <= first
+    second = modules(text + "OTHER = 1\n")  # in the same process, as in a notebook or a worker that stays
+    assert len(first ^ second) == 2
+    assert all(name.startswith("rnnbench_own_mine_") for name in first ^ second)
+    assert not [name for name in modules_of("training", cell="rnn") if name.startswith("rnnbench_own")]
+
+
+SCRIPT = """
+from dataclasses import replace
+import rnnbench
+from rnnbench import cells
+from rnnbench.sweeps import spec
+
+def forward(z, state):
+    return cells.get("rnn").forward_element(z, state)
+
+cells.register(replace(cells.get("rnn"), name="scripted", forward_element=forward))
+print(*[t.key for t in spec.load({"name": "s", "sweep": [
+    {"probe": "training", "axes": {"cell": ["scripted", "rnn"]}, "fixed": {"backend": "reference"}}]}).trials])
+"""
+
+
+def test_an_edit_of_a_script_runs_the_trials_of_its_cells_again(tmp_path: Path) -> None:
+    def keys(text: str) -> list[str]:
+        (tmp_path / "script.py").write_text(text)
+        environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent), "NUMBA_DISABLE_JIT": "1"}
+        command = [sys.executable, str(tmp_path / "script.py")]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+
+    before, after = keys(SCRIPT), keys(SCRIPT + "# edited")
+    assert before[0] != after[0]
+    assert before[1] == after[1]
+
+
 def test_packages_count_where_they_are_imported() -> None:
     def packages(probe: str, **parameters: Any) -> tuple[str, ...]:
         return sources.numerical_packages(plugins.get(probe), parameters)
 
     assert packages("null") == ("numpy",)
     assert packages("training", cell="lstm", backend="cpu") == ("numpy", "numba", "llvmlite")
+    assert {"numba-cuda", "nvidia-nvvm"} <= set(packages("training", cell="lstm", backend="cuda"))
 
 
 def test_data_without_a_checksum_are_part_of_the_source(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,12 @@ class Cuda(Backend):
 
         return toolkit.missing()
 
+    def packages(self) -> tuple[str, ...]:
+        """Return numba-cuda and the compilers that it comes with."""
+        from rnnbench.backends.cuda.toolkit.packages import PACKAGES
+
+        return PACKAGES
+
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Return an uninitialised NumPy array: numbers go to the device and come back with each call."""
         return np.empty(shape, dtype)
