@@ -1,5 +1,5 @@
-"""Write the tables of README that come from runs, or check that they are up to date: the comparison with other
-libraries and what its figures show, and the verdicts on what is said of recurrent networks.
+"""Write the parts of README that come from runs, or check that they are up to date: the verdicts on what is said of
+recurrent networks, what is remembered and what is learned, and the comparison with other libraries.
 
     python experiments/readme_tables.py [--check] [--table comparison] [--run FOLDER] [--readme README.md]
 
@@ -21,6 +21,9 @@ from rnnbench.report import findings, wording
 from rnnbench.report.document import compose
 from rnnbench.report.figures import _comparison, _comparison_tables
 from rnnbench.report.figures.base import Drawing
+from rnnbench.report.figures.published import Published
+from rnnbench.report.figures.success_by_length import SuccessByLength
+from rnnbench.report.figures.training_skill import TrainingSkill
 from rnnbench.report.rows import Rows
 from rnnbench.report.tables import Table, markdown
 from rnnbench.sweeps.store import Results
@@ -64,6 +67,29 @@ def verdicts(run: Results, link: str = "") -> str:
     note = " ".join([findings.RULE, *_origin(run, {}, "rows and provenance", link)])
     said = f"{len(cards)} hypotheses in {len(given)} settings: {wording.listing(counted)}."
     return "\n\n".join([said, markdown(_said_once(table)), note])
+
+
+def applications(run: Results, link: str = "") -> str:
+    """Return what each application is learned to, beside its naive baseline; InputError for a run without any."""
+    rows, plot = Rows.of(run, "training"), TrainingSkill()
+    tables = plot.tables(rows)
+    if not tables:
+        raise InputError(f"{run.path}: the run trains on no task that is an application")
+    [drawing] = plot.draw(rows)
+    origin = _origin(run, {}, "rows and provenance", link)
+    return "\n\n".join([drawing.finding, markdown(tables[0]), " ".join(origin)])
+
+
+def memory(run: Results, link: str = "") -> str:
+    """Return how far back each task was learned, and published numbers beside ours; InputError for a run without."""
+    rows = Rows.of(run, "training")
+    drawings, tables = SuccessByLength().draw(rows), Published().tables(rows)
+    if not drawings or not tables:
+        raise InputError(f"{run.path}: the run trains on no task of the literature at several lengths")
+    found = "\n".join(f"* {drawing.finding}" for drawing in drawings)
+    [table] = tables
+    note = " ".join([table.note, *_origin(run, {}, "rows and provenance", link)])
+    return "\n\n".join([found, table.caption, markdown(table), note])
 
 
 def _said_once(table: Table) -> Table:
@@ -118,7 +144,9 @@ class Block(NamedTuple):
 
 
 BLOCKS = {
+    "applications": Block(applications, REFERENCE / "applications"),
     "comparison": Block(comparison, REFERENCE / "throughput"),
+    "memory": Block(memory, REFERENCE / "memory"),
     "verdicts": Block(verdicts, REFERENCE / "concepts"),
 }
 

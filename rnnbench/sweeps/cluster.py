@@ -43,6 +43,9 @@ _CONFIGURATION = {
     "distributed.scheduler.allowed-failures": 0,  # a lost trial is told to the driver, which judges
     "distributed.scheduler.worker-saturation": 1.0,  # trials wait at the scheduler, not behind a long one
     "distributed.scheduler.worker-ttl": None,  # a worker may be silent for as long as a kernel runs
+    # Dask's 15 s, from the death of a worker on, would close for good the nanny of one that is slow to start again, or
+    # that has died once more by then.
+    "distributed.deploy.lost-worker-timeout": "365 days",
     "distributed.worker.memory.target": False,  # trials hold no data that could be spilled to disk
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
@@ -180,12 +183,14 @@ class Pool:
         """Return where a trial is to run: anywhere, or alone always on the same host, so that times can be compared.
 
         Workers started with `--resources machine=1` are preferred; that keeps other clients off them. InputError
-        where a cluster has no worker in time.
+        where a cluster has no worker in time, WorkersLost where this machine has none.
         """
         if not self.alone:
             return {}
-        deadline = time.monotonic() + WORKERS_TIMEOUT_S
+        deadline = time.monotonic() + (START_TIMEOUT_S if self.scheduler is None else WORKERS_TIMEOUT_S)
         while not (info := self.worker_info()):
+            if time.monotonic() > deadline and self.scheduler is None:
+                raise WorkersLost(f"no worker started in {START_TIMEOUT_S:g} s")
             if time.monotonic() > deadline:
                 raise InputError("the Dask cluster has no workers; start one with `dask worker ADDRESS --nthreads 1`")
             time.sleep(0.2)

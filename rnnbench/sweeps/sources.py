@@ -62,7 +62,7 @@ def source_hash(probe: Probe, parameters: dict[str, Any]) -> str:
 
 def numerical_packages(probe: Probe, parameters: dict[str, Any]) -> tuple[str, ...]:
     """Return those of NUMERICAL that the source of the trial imports, and those of the backend that it names."""
-    backend = _entries("backends").get(parameters.get("backend"))
+    backend = _entries("backends").get(str(parameters.get("backend")))
     return _numerical(trial_modules(probe, parameters)) + (backend.packages() if backend else ())
 
 

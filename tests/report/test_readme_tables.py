@@ -170,6 +170,47 @@ def test_a_run_that_speaks_of_no_hypothesis_is_refused(empty_run):
         readme_tables.verdicts(empty_run.results())
 
 
+def test_what_is_remembered_is_found_and_stands_beside_what_was_published(build):
+    results = build("memory", seeds=2)
+    results.provenance.update(PROVENANCE | {"command": "rnnbench run experiments/memory.toml"})
+    text = readme_tables.memory(results, "results/reference/memory")
+    found = [drawing.finding for drawing in compose(results).drawings if drawing.name.startswith("success_by_length")]
+    assert found
+    assert all(f"* {finding}\n" in text for finding in found)
+    tables = [table for section in compose(results).sections for table in section.tables]
+    [published] = [table for table in tables if "published" in table.caption.lower()]
+    assert all(f"| {' | '.join(row)} |" in text for row in published.rows)
+    assert published.note in text
+    assert "Made by `rnnbench run experiments/memory.toml`" in text
+
+
+def test_what_is_learned_stands_beside_its_baseline(empty_run):
+    for cell, score in (("rnn", 0.6), ("lstm", 0.99)):
+        key = empty_run.trial("training", task="date_translation", cell=cell, hidden=16, steps=100, seed=0)
+        for quantity, value in (
+            ("baseline_score", 0.1),
+            ("final_score", score),
+            ("score_higher_is_better", 1.0),
+            ("solved", float(score > 0.98)),
+            ("solved_threshold", 0.99),
+        ):
+            empty_run.add(key, quantity, "fraction correct", (None, value))
+    empty_run.provenance.update(PROVENANCE | {"command": "rnnbench run experiments/applications.toml"})
+    results = empty_run.results()
+    text = readme_tables.applications(results)
+    [drawing] = [found for found in compose(results).drawings if found.name.startswith("training_skill")]
+    assert text.startswith(drawing.finding)
+    assert "| 0.600 |" in text
+    assert "| 0.990 |" in text
+    assert "Made by `rnnbench run experiments/applications.toml`" in text
+
+
+@pytest.mark.parametrize("table", ["applications", "memory"])
+def test_a_run_without_such_tasks_is_refused(build, table):
+    with pytest.raises(InputError, match="the run trains on no task"):
+        getattr(readme_tables, table)(build("throughput"))
+
+
 def test_another_run_is_for_one_table(tmp_path, capsys):
     with pytest.raises(SystemExit):
         readme_tables.main(["--run", str(tmp_path)])

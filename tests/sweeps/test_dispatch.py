@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import dask
 import pytest
 
 from rnnbench.errors import InputError
@@ -145,6 +146,28 @@ def test_workers_that_die_as_they_start_end_the_run_and_say_why(monkeypatch: pyt
     waiting = [Trial("timing", {"seed": 0})]
     with pytest.raises(cluster.WorkersLost, match=r"no worker took a trial for 1 s: .* signal 4 \(SIGILL\)"):
         list(dispatch.outcomes_of(Stillborn(), waiting, lambda running: None))  # type: ignore[arg-type]
+
+
+def test_a_worker_that_is_slow_to_start_again_is_waited_for() -> None:
+    """Dask closes the nanny of one that is not back in its lost-worker timeout, after which it never is."""
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "10 ms"}), cluster.Pool(1) as pool:
+        [worker] = pool.worker_info()
+        pool.kill(worker)
+        deadline = time.monotonic() + 60
+        while worker in (now := pool.worker_info()) or not now:
+            assert time.monotonic() < deadline, "no worker came back"
+            time.sleep(0.1)
+        time.sleep(2)  # a nanny that is told to close while its worker starts closes both as soon as that has
+        assert pool.client.submit(abs, -1).result(timeout=30) == 1
+
+
+def test_a_machine_whose_workers_do_not_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "START_TIMEOUT_S", 0.3)
+    pool = object.__new__(cluster.Pool)
+    pool.alone, pool.scheduler = True, None
+    monkeypatch.setattr(pool, "worker_info", dict, raising=False)
+    with pytest.raises(cluster.WorkersLost, match=r"no worker started in 0\.3 s"):
+        pool.placement()
 
 
 class Answers:
