@@ -63,6 +63,8 @@ class Probe(ABC):
     Parameters: ClassVar[type[ProbeParameters]]
     exclusive: ClassVar[bool] = False
     """True where times are measured: the trial runs alone on the machine, with all of its cores."""
+    hardware_counts: ClassVar[bool] = False
+    """True where the hardware decides what is measured, though it is no time: part of a trial's key all the same."""
 
     def packages(self, parameters: ProbeParameters) -> tuple[str, ...]:
         """Return whose versions decide what is measured, besides rnnbench's own: part of a trial's key and record."""

@@ -42,7 +42,7 @@ TOLERANCES = {"float32": 1e-4, "float64": 1e-10}
 
 
 class Disagreement(ArithmeticError):
-    """Two implementations do not compute the same: there is nothing to time."""
+    """Two implementations do not compute the same."""
 
 
 def _implementation(name: str) -> str:

@@ -16,7 +16,7 @@ from rnnbench import backends
 from rnnbench.backends.memory import SMALL_BYTES
 from rnnbench.backends.threads import available_cores
 from rnnbench.errors import InputError
-from rnnbench.sweeps import packs, spec
+from rnnbench.sweeps import packs, plugins, spec
 from rnnbench.sweeps.folder import RunFolder, write_text
 from rnnbench.sweeps.hardware import hardware
 from rnnbench.sweeps.processes import refuse_to_nest
@@ -100,13 +100,17 @@ def execute(
 
 
 def placed(trials: Sequence[Trial], timeout: float | None, scheduler: str | None) -> list[Trial]:
-    """Return the trials with the time limit of the command, and those that are timed with the hardware they are for."""
+    """Return the trials with the time limit of the command, and those that hang on the hardware with what it is."""
     if timeout is not None:
         trials = [replace(trial, timeout_s=timeout) for trial in trials]
-    if not any(trial.exclusive for trial in trials):
+    if not any(map(_hangs_on_hardware, trials)):
         return list(trials)
     place = _timed_hardware(scheduler)
-    return [replace(trial, hardware=place) if trial.exclusive else trial for trial in trials]
+    return [replace(trial, hardware=place) if _hangs_on_hardware(trial) else trial for trial in trials]
+
+
+def _hangs_on_hardware(trial: Trial) -> bool:
+    return trial.exclusive or plugins.get(trial.probe).hardware_counts
 
 
 def check_arguments(jobs: int | None, timeout: float | None, scheduler: str | None) -> None:

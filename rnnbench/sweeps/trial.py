@@ -55,8 +55,8 @@ class Trial:
 
     Two trials are the same when their keys are; `timeout_s` and `exclusive` say how to run, not what it is.
     `packages` are those whose versions decide its numbers, besides rnnbench's own; `source_hash` is that of the files
-    that do, `files` are a user's own, of which it needs a cell or task, and `hardware`, where times are measured, is
-    what they are measured on. `memory_bytes` is the least that its arrays take.
+    that do, `files` are a user's own, of which it needs a cell or task, and `hardware`, where it decides
+    what is measured, is what that is. `memory_bytes` is the least that its arrays take.
     """
 
     probe: str

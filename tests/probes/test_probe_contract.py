@@ -5,11 +5,13 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from rnnbench import probes
+from rnnbench import backends, probes
 from rnnbench.probes.base import Measurement, Seeds
 
 SMALL = {
     "comparison": {"implementation": "rnnbench", "cell": "rnn", "hidden": 4, "batch": 2, "length": 3, "pairs": 3},
+    "device_parity": {"cell": "gru", "hidden": 4, "batch": 3, "length": 5, "runs": 2},
+    "device_speed": {"cell": "rnn", "hidden": 4, "batch": 2, "length": 3, "repeats": 3, "direction": "forward"},
     "exploding": {"hidden": 4, "length": 10, "steps": 4, "evaluate_every": 2, "evaluation_size": 5},
     "gate_activity": {"cell": "gru", "hidden": 4, "batch": 3, "length": 8},
     "gradient_decay": {"cell": "gru", "hidden": 4, "batch": 3, "data": "adding", "length": 30},
@@ -26,6 +28,8 @@ SMALL = {
 def rows(name, identity="a trial", **changes):
     probe = probes.get(name)
     parameters = probe.Parameters(**SMALL.get(name, {}) | changes)
+    if reason := backends.get(getattr(parameters, "backend", "cpu")).missing():
+        pytest.skip(reason)
     return list(probe.measure(parameters, Seeds(parameters.seed, identity)))
 
 

@@ -9,7 +9,7 @@
     passes         a whole pass forward or backward                        training     whole steps of training
     pointwise      numbers between the layers of a network                 conclusion   loss, norm and clipping
     timing         the device's clock, and floors                          peers        PyTorch on the same GPU
-    selftest       for a machine with a GPU                                comparisons  what it compares
+    comparisons    layers and training beside the reference
 
 Modules that make kernels are imported when a layer runs, and numba-cuda with them.
 """

@@ -1,82 +1,86 @@
-"""What the self-test compares: layers and training on the device with the reference backend, and one run with another.
+"""What is compared on a device: layers and training with the reference backend, and one run with another.
 
-    forced     every cell, float32 and float64, every way: with less shared memory to reckon with, small layers take it
-    planned    the plans that wide layers have: most of the multiprocessors, most of their shared memory
+    planned    the way that the device's own limits make best; any backend can be compared so
+    forced     independent, persistent or stepwise: with less shared memory to reckon with, small layers take it
     training   steps with momentum, clipped by value and by norm
 
 A race need not show the first time, so that each pass is run several times: all numbers must come out the same, to the
-last bit.
+last bit. The probe device_parity is what asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnbench import cells
-from rnnbench.backends.base import Arrays, Gradients, Trace
-from rnnbench.backends.cuda import Cuda, CudaFast
+from rnnbench.backends.base import Arrays, Backend, Gradients, Trace
+from rnnbench.backends.cuda import Cuda
 from rnnbench.backends.cuda.limits import Limits
 from rnnbench.backends.cuda.plan import RESERVED_BYTES, plan_for
 from rnnbench.backends.reference import Reference
 from rnnbench.backends.resident import Examples, Learning, Model
 from rnnbench.cells.base import Cell
+from rnnbench.errors import InputError
 
 TOLERANCES = {"float32": (1e-5, 1e-4), "float64": (1e-12, 1e-11)}
 """Relative errors forward and backward."""
 FAST_TOLERANCE = 2e-3, 1e-2
 """Of tanh.approx, off by up to 2^-11 in every gate of every step: 50 simulated steps came to a third of this."""
-FEATURES = 5
-FORCED = {"independent": 48, "persistent": 160, "stepwise": 37}
-"""H of the layers that are made to run each way."""
-PLANNED_CELLS = ("gru", "gru_reset_before", "lstm", "rnn")
-PLANNED = ((64, 16), (768, 16), (1024, 1), (1024, 64))
-"""H and B, of those that are timed."""
 RATE, MOMENTUM, CLIP_VALUE, CLIP_NORM = 0.1, 0.9, 0.1, 0.3
 
 
-class Case(NamedTuple):
-    """Something for the self-test to try by itself; it returns a row of results."""
-
-    name: str
-    run: Callable[[], dict[str, Any]]
-
-
 class Shape(NamedTuple):
-    """T steps of B sequences, H units."""
+    """T steps of B sequences, I features, H units."""
 
     steps: int
     batch: int
+    features: int
     hidden: int
 
 
-def cases(device: Any, names: Sequence[str], runs: int) -> Iterator[Case]:
-    """Yield the comparisons of these cells, each pass run so many times."""
-    steps, batch = (3, 3) if device.simulated else (50, 9)
-    for name in names:
-        for dtype in TOLERANCES:
-            for path, hidden in FORCED.items():
-                shape = Shape(steps, batch, 7 if device.simulated else hidden)
-                for kind in (Cuda, CudaFast) if dtype == "float32" else (Cuda,):
-                    run = partial(compare_forced, device.limits, kind, name, dtype, path, shape, runs)
-                    yield Case(f"{name} {dtype}{' fast' if kind.fast else ''} H={shape.hidden} {path}", run)
-        yield Case(f"{name} float32 training", partial(compare_training, name, runs))
-    for name in [each for each in PLANNED_CELLS if each in names and not device.simulated]:
-        for hidden, batch in PLANNED:
-            run = partial(compare, Cuda(device.limits), name, "float32", Shape(20, batch, hidden), runs)
-            yield Case(f"{name} float32 H={hidden} B={batch} as planned", run)
+class Launch(NamedTuple):
+    """How a plan is launched: the larger of forward and backward."""
+
+    path: str
+    """persistent, independent or stepwise"""
+    blocks: int
+    """of one launch; 0 where a step is a product and a kernel"""
+    shared_bytes: int
+    """of shared memory that a block asks for"""
 
 
-def row(
-    forward_error: float, backward_error: float, tolerance: tuple[float, float], same_bits: bool, **more: Any
-) -> dict[str, Any]:
-    """Return a row; `passed` says whether errors are within tolerance, which NaN is not, and all runs the same."""
-    passed = same_bits and forward_error <= tolerance[0] and backward_error <= tolerance[1]
-    errors = {"forward_error": forward_error, "backward_error": backward_error}
-    return {"passed": bool(passed), **errors, "same_bits": same_bits, **more}
+class Agreement(NamedTuple):
+    """What a comparison came to."""
+
+    forward_error: float
+    """max |a - b| / max |b| of the array that is furthest off; of training, that of losses and norms"""
+    backward_error: float
+    """the same of all gradients; of training, that of the weights"""
+    tolerance: tuple[float, float]
+    differing_runs: int
+    """runs that gave any other bit than the first"""
+    run_difference: float
+    """the greatest relative difference of a run from the first"""
+
+    def complaints(self) -> list[str]:
+        """Return what is wrong, in words; NaN is within no tolerance."""
+        found = []
+        errors = self.forward_error, self.backward_error
+        for name, error, most in zip(("forward", "backward"), errors, self.tolerance, strict=True):
+            if not error <= most:
+                found.append(f"the relative error {name} is {error:.3g}, expected at most {most:g}")
+        if self.differing_runs:
+            runs = "1 run" if self.differing_runs == 1 else f"{self.differing_runs} runs"
+            found.append(f"{runs} gave other numbers than the first, by up to {self.run_difference:.3g}")
+        return found
+
+
+def tolerance(backend: Backend, dtype: str) -> tuple[float, float]:
+    """Return what errors forward and backward may come to."""
+    approximate = isinstance(backend, Cuda) and backend.fast and dtype == "float32"
+    return FAST_TOLERANCE if approximate else TOLERANCES[dtype]
 
 
 def largest_error(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
@@ -90,9 +94,11 @@ def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(found - expected).max()) / (scale or 1.0)
 
 
-def same(found: Sequence[Sequence[np.ndarray]]) -> bool:
-    """Return whether all runs gave the numbers of the first."""
-    return all(np.array_equal(a, b) for run in found[1:] for a, b in zip(found[0], run, strict=True))
+def differences(runs: Sequence[Sequence[np.ndarray]]) -> tuple[int, float]:
+    """Return how many runs gave any other number than the first, and the greatest relative difference."""
+    first, *others = runs
+    differing = sum(not all(map(np.array_equal, run, first)) for run in others)
+    return differing, float(np.max([largest_error(run, first) for run in others], initial=0.0))
 
 
 def arrays_of(result: Trace | Gradients) -> list[np.ndarray]:
@@ -104,52 +110,45 @@ def arrays_of(result: Trace | Gradients) -> list[np.ndarray]:
     return [result.x, *result.params.values(), *result.state.values(), *result.state_sequence.values()]
 
 
-def limits_for(own: Limits, path: str, cell: str, hidden: int, batch: int, dtype: str) -> Limits:
-    """Return the device's limits, or less shared memory, so that a layer runs the given way."""
+def limits_for(own: Limits, path: str, cell: Cell, shape: Shape, dtype: str) -> Limits:
+    """Return the device's limits, or less shared memory, so that a layer runs the given way; InputError if none do."""
     for shared_bytes in np.geomspace(own.shared_bytes - RESERVED_BYTES, 1, 150) + RESERVED_BYTES:
         limits = own._replace(shared_bytes=int(shared_bytes))
-        if plan_for(cells.get(cell), hidden, batch, np.dtype(dtype), limits).path == path:
+        if plan_for(cell, shape.hidden, shape.batch, np.dtype(dtype), limits).path == path:
             return limits
-    raise AssertionError(f"no shared memory lets {cell} in {dtype} with H = {hidden} run {path}")
+    raise InputError(
+        f"no amount of shared memory lets {cell.name} in {dtype} with H = {shape.hidden} and B = {shape.batch} run "
+        f"{path} on {own.name}; another size may"
+    )
 
 
-def compare_forced(
-    own: Limits, kind: type[Cuda], cell: str, dtype: str, path: str, shape: Shape, runs: int
-) -> dict[str, Any]:
-    """Compare a layer that is made to run the given way."""
-    return compare(kind(limits_for(own, path, cell, shape.hidden, shape.batch, dtype)), cell, dtype, shape, runs)
+def launch(limits: Limits, cell: Cell, shape: Shape, dtype: str) -> Launch:
+    """Return how such a layer is launched under these limits."""
+    plan = plan_for(cell, shape.hidden, shape.batch, np.dtype(dtype), limits)
+    ways = [way for way in (plan.forward, plan.backward) if way]
+    blocks = max((way.blocks for way in ways), default=0) * plan.groups
+    return Launch(plan.path, blocks, max((way.shared_bytes for way in ways), default=0))
 
 
-def compare(backend: Cuda, cell: str, dtype: str, shape: Shape, runs: int) -> dict[str, Any]:
+def compare(backend: Backend, cell: Cell, dtype: str, shape: Shape, runs: int, rng: np.random.Generator) -> Agreement:
     """Compare one layer with the reference, and its runs with each other."""
-    (steps, batch, hidden), rng, known = shape, np.random.default_rng(0), cells.get(cell)
-    x, d_h = (rng.standard_normal((steps, batch, width)).astype(dtype) for width in (FEATURES, hidden))
+    steps, batch, features, hidden = shape
+    x, d_h = (rng.standard_normal((steps, batch, width)).astype(dtype) for width in (features, hidden))
     params = {
         name: (rng.standard_normal(size) / np.sqrt(hidden)).astype(dtype)
-        for name, size in known.parameter_shapes(FEATURES, hidden).items()
+        for name, size in cell.parameter_shapes(features, hidden).items()
     }
-    state = {name: rng.standard_normal((batch, hidden)).astype(dtype) for name in known.states}
+    state = {name: rng.standard_normal((batch, hidden)).astype(dtype) for name in cell.states}
     lengths = rng.permutation(np.linspace(steps, 1, batch).round().astype(int))
 
-    def run(backend: Cuda | Reference) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        trace = backend.forward(known, params, x, state, lengths)
+    def run(backend: Backend) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        trace = backend.forward(cell, params, x, state, lengths)
         return arrays_of(trace), arrays_of(backend.backward(trace, d_h, state))
 
     found, expected = [run(backend) for _ in range(runs)], run(Reference())
     forward_error, backward_error = (largest_error(found[0][k], expected[k]) for k in (0, 1))
-    tolerance = FAST_TOLERANCE if backend.fast else TOLERANCES[dtype]
-    assert backend.limits is not None
-    plan = plan_for(known, hidden, batch, np.dtype(dtype), backend.limits)
-    ways = [way for way in (plan.forward, plan.backward) if way]
-    return row(
-        forward_error,
-        backward_error,
-        tolerance,
-        same([[*forward, *backward] for forward, backward in found]),
-        path=plan.path,
-        blocks=max((way.blocks for way in ways), default=0) * plan.groups,
-        shared_kib=max((way.shared_bytes for way in ways), default=0) // 1024,
-    )
+    between = differences([[*forward, *backward] for forward, backward in found])
+    return Agreement(forward_error, backward_error, tolerance(backend, dtype), *between)
 
 
 def descend(weight: Any, gradient: Any, state: Any, constants: Any) -> Any:
@@ -158,28 +157,31 @@ def descend(weight: Any, gradient: Any, state: Any, constants: Any) -> Any:
     return weight - constants[0] * velocity, (velocity,)
 
 
-def compare_training(cell: str, runs: int) -> dict[str, Any]:
+def compare_training(
+    backend: Backend, cell: Cell, dtype: str, shape: Shape, runs: int, rng: np.random.Generator
+) -> Agreement:
     """Compare two steps of training on the device, of a layer with a readout, with the reference."""
-    known, steps, batch, hidden, dtype = cells.get(cell), 4, 3, 7, np.dtype(np.float32)
-    rng = np.random.default_rng(0)
-    shapes = known.parameter_shapes(FEATURES, hidden)
-    start = {name: (rng.standard_normal(shape) / np.sqrt(hidden)).astype(dtype) for name, shape in shapes.items()}
+    steps, batch, features, hidden = shape
+    shapes = cell.parameter_shapes(features, hidden)
+    start = {name: (rng.standard_normal(size) / np.sqrt(hidden)).astype(dtype) for name, size in shapes.items()}
     readout = {"W_hy": rng.standard_normal((hidden, 2)).astype(dtype), "b_y": np.zeros(2, dtype)}
-    x, targets = (rng.standard_normal(shape).astype(dtype) for shape in ((steps, batch, FEATURES), (batch, 2)))
+    x, targets = (rng.standard_normal(size).astype(dtype) for size in ((steps, batch, features), (batch, 2)))
     found = []
     for _ in range(runs):
         params = {f"layer0.{name}": value.copy() for name, value in start.items()}
         params |= {name: value.copy() for name, value in readout.items()}
-        model = Model(known, 1, 1, hidden, True, "mse", params)
-        resident = Cuda().resident(model, Learning(descend, 1, 2, CLIP_NORM, CLIP_VALUE))
+        model = Model(cell, 1, 1, hidden, True, "mse", params)
+        resident = backend.resident(model, Learning(descend, 1, 2, CLIP_NORM, CLIP_VALUE))
+        if resident is None:
+            raise InputError(f"the backend {backend.name} trains no network by itself: there is nothing to compare")
         taken = resident.run([Examples(x, targets, None, None)] * 2, np.full((2, 2), (RATE, MOMENTUM)))
         numbers = np.array([(step.loss, step.gradient_norm, step.clipped) for step in taken])
         found.append([numbers, *(params[name] for name in sorted(params))])
-    numbers, params = _descended(known, start | readout, x, targets)
+    numbers, params = _descended(cell, start | readout, x, targets)
     weights = {name if name in readout else f"layer0.{name}": value for name, value in params.items()}
     own, expected = found[0], [weights[name] for name in sorted(weights)]
     errors = relative_error(own[0], numbers), largest_error(own[1:], expected)
-    return row(*errors, TOLERANCES["float32"], same(found), path="training", blocks=0, shared_kib=0)
+    return Agreement(*errors, tolerance(backend, dtype), *differences(found))
 
 
 def _descended(cell: Cell, params: Arrays, x: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, Arrays]:

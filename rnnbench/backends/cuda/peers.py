@@ -14,7 +14,6 @@ import numpy as np
 from rnnbench.backends.cuda.passes import Sizes
 from rnnbench.backends.cuda.timing import FILLINGS
 
-PRECISIONS = ("fp32", "tf32", "fp16")
 CLASSES = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 
 
@@ -27,23 +26,14 @@ def usable() -> bool:
     return bool(torch.cuda.is_available())
 
 
-def versions() -> dict[str, Any]:
-    """Return what there is of PyTorch and cuDNN, or why it cannot be imported."""
-    try:
-        if not usable():
-            return {}
-        import torch
-    except Exception as error:  # of the libraries that it loads
-        return {"torch": f"{type(error).__name__}: {error}"}
-    return {"torch": torch.__version__, "torch's CUDA": torch.version.cuda, "cuDNN": torch.backends.cudnn.version()}
-
-
-def torch_seconds(cell: str, sizes: Sizes, precision: str, repeats: int, filler_bytes: int) -> dict[str, float] | None:
-    """Return the median seconds of "forward" and "both" (forward and backward); None where there is no PyTorch.
+def torch_seconds(
+    cell: str, sizes: Sizes, precision: str, backward: bool, repeats: int, filler_bytes: int
+) -> np.ndarray | None:
+    """Return the seconds of each pass, forward or forward and backward; None where there is no PyTorch, or no layer.
 
     Forward is that of inference, which keeps nothing for backward. Errors of cuDNN are the caller's.
     """
-    if not usable():
+    if cell not in CLASSES or not usable():
         return None
     import torch
 
@@ -61,16 +51,14 @@ def torch_seconds(cell: str, sizes: Sizes, precision: str, repeats: int, filler_
     def both() -> None:
         torch.autograd.grad(layer(x)[0], [x, *layer.parameters()], d_h)
 
+    layer.train(backward)  # in training mode cuDNN keeps what backward needs, whatever autograd records
     try:
-        layer.eval()  # in training mode cuDNN keeps what backward needs, whatever autograd records
-        found = {"forward": _median_seconds(torch, forward, repeats, filler_bytes)}
-        layer.train()
-        return found | {"both": _median_seconds(torch, both, repeats, filler_bytes)}
+        return _seconds(torch, both if backward else forward, repeats, filler_bytes)
     finally:
         torch.cuda.empty_cache()  # which rnnbench's own arrays need next
 
 
-def _median_seconds(torch: Any, call: Callable[[], None], repeats: int, filler_bytes: int) -> float:
+def _seconds(torch: Any, call: Callable[[], None], repeats: int, filler_bytes: int) -> np.ndarray:
     for _ in range(2):
         call()
     filler = torch.empty(filler_bytes, dtype=torch.uint8, device="cuda")
@@ -84,4 +72,4 @@ def _median_seconds(torch: Any, call: Callable[[], None], repeats: int, filler_b
         end.record()
         end.synchronize()
         found.append(start.elapsed_time(end) / 1e3)
-    return float(np.median(found))
+    return np.array(found)

@@ -16,6 +16,16 @@ from rnnbench.cells.base import Cell
 
 
 @pytest.fixture
+def simulated(monkeypatch: pytest.MonkeyPatch) -> Simulator:
+    """Let the cuda backend and all probes run on a simulated GPU with limits of its own."""
+    simulator = Simulator()
+    monkeypatch.setattr(toolkit, "device", lambda: simulator)
+    monkeypatch.setattr(toolkit, "missing", lambda: None)
+    monkeypatch.setattr(toolkit, "simulating", lambda: True)
+    return simulator
+
+
+@pytest.fixture
 def simulate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Simulator]:
     """Return a function that lets the cuda backend run on a simulated GPU, in the way that a test names."""
 
