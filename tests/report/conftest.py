@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from made_up_devices import add_device_parity, add_device_speed
 from made_up_memory import add_memory
 from made_up_speeds import add_comparison, add_scaling, add_step_profile
 from matplotlib.figure import Figure
@@ -294,6 +295,8 @@ def build() -> Callable[..., Results]:
             "scaling": add_scaling,
             "comparison": add_comparison,
             "step_profile": add_step_profile,
+            "device_parity": add_device_parity,
+            "device_speed": add_device_speed,
             **MEASURED,
         }
         adders[probe](run, **options)

@@ -134,8 +134,8 @@ def _finding(frame: pd.DataFrame) -> str:
         text += f"; {len(failed)} fail: {wording.listing(map(_name, failed.to_dict('records')))}"
     text += f"; {len(frame) - len(known)} did not finish" if len(known) < len(frame) else ""
     if len(passed):
-        worst = passed.loc[passed[[f"{each}_share" for each in PASSES]].max(axis=1).idxmax()]
-        share = max(worst[f"{each}_share"] for each in PASSES)
+        shares = passed[[f"{each}_share" for each in PASSES]].max(axis=1)
+        worst, share = passed.iloc[int(shares.to_numpy().argmax())], shares.max()
         text += ". In those that pass all runs gave the same bits, and errors come to "
         text += f"{wording.significant(100 * share, 2)} % of what they may at most ({_name(worst)})"
     if (known["simulated"] == 1).any():

@@ -130,7 +130,7 @@ def _one_shape(frame: pd.DataFrame) -> list[Table]:
     return [Table(f"Time of a step at {_shape(SHOWN)}.", columns, body)]
 
 
-def _shape(values: Mapping[str, Any]) -> str:
+def _shape(values: Mapping[str, Any] | pd.Series) -> str:
     shape = f"{values['length']:g}×{values['batch']:g}×{values['hidden']:g}"
     return f"{wording.cell_label(str(values['cell']))}, T×B×H {shape}"
 
