@@ -196,7 +196,7 @@ def _difference(trial: Trial, here: Trial) -> str:
     if trial.source_hash != here.source_hash:
         found = f"source {here.source_hash}, of rnnbench {rnnbench.__version__}, where the run has {trial.source_hash}"
     elif trial.hardware != here.hardware:
-        found = f"other hardware ({here.hardware}) than the run is timed on ({trial.hardware})"
+        found = f"other hardware ({here.hardware}) than the run is measured on ({trial.hardware})"
     else:
         found = "other versions than the run: " + ", ".join(f"{n} {v}" for n, v in here.versions.items())
     return f"the worker has {found}; install the same on both"

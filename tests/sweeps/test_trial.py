@@ -56,7 +56,7 @@ def test_random_numbers_depend_on_the_seed_not_on_parameters_or_code(monkeypatch
     ("elsewhere", "told"),
     [
         ({"source_hash": "f" * 16}, "the run has ffffffffffffffff"),
-        ({"hardware": "another CPU"}, "than the run is timed on (another CPU)"),
+        ({"hardware": "another CPU"}, "than the run is measured on (another CPU)"),
     ],
 )
 def test_a_worker_of_other_source_or_hardware_measures_nothing(elsewhere: dict[str, str], told: str) -> None:

@@ -132,9 +132,9 @@ def _paint(speeds: Speeds) -> Figure:
     return figure
 
 
-def label_sizes(axes: Axes, sizes: pd.Series) -> None:
-    """Label a horizontal axis with the sizes that were measured."""
-    axes.xaxis.set_major_locator(FixedLocator(_spaced(sorted(sizes.dropna().astype(float).unique()))))
+def label_sizes(axes: Axes, sizes: pd.Series, apart: float = 1.6) -> None:
+    """Label a horizontal axis with the sizes that were measured, each at least so many times the one before."""
+    axes.xaxis.set_major_locator(FixedLocator(_spaced(sorted(sizes.dropna().astype(float).unique()), apart)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: wording.value_text(value))
 
@@ -150,11 +150,11 @@ def paint_cell(axes: Axes, own: pd.DataFrame, axis: str, quantity: str, mark: st
         axes.vlines(places, low, high, color=mark.color, linewidth=1.0)
 
 
-def _spaced(sizes: list[float]) -> list[float]:
-    """Leave out ticks that lie closer than a factor 1.6 to the one before."""
+def _spaced(sizes: list[float], apart: float) -> list[float]:
+    """Leave out ticks that lie closer than that factor to the one before."""
     kept: list[float] = []
     for size in sizes:
-        if not kept or size >= 1.6 * kept[-1]:
+        if not kept or size >= apart * kept[-1]:
             kept.append(size)
     return kept
 

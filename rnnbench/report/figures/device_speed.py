@@ -169,7 +169,7 @@ def _paint(shown: pd.DataFrame) -> Figure:
     style.names_of_axes(grid, "hidden size (units)", "step (µs)")
     for axes in grid.flat:
         style.log_ticks(axes.yaxis)
-        label_sizes(axes, shown["hidden"])
+        label_sizes(axes, shown["hidden"], apart=2.0 if len(cells) < 3 else 4.0)
     drawn = {name: look for name, (quantity, look) in LOOKS.items() if shown[quantity].notna().any()}
     handles = [Line2D([], [], color=look.color, marker=look.marker, label=name) for name, look in drawn.items()]
     handles += [Line2D([], [], label="floor", **style.REFERENCE)] if shown[FLOOR].notna().any() else []

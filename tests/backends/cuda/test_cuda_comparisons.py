@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,11 @@ from rnnbench.probes.base import Probe, ProbeParameters, Seeds
 from rnnbench.probes.comparison import Disagreement
 from rnnbench.probes.device_parity import DeviceParity, DeviceParityParameters
 from rnnbench.probes.device_speed import DeviceSpeed, DeviceSpeedParameters, PeerFailed
+from rnnbench.report.document import compose
+from rnnbench.sweeps import engine, spec
 
 SMALL = {"length": 3, "batch": 3, "hidden": 7, "runs": 2}
+A100 = Limits("A100", (8, 0), multiprocessors=108, shared_bytes=163 << 10, l2_bytes=40 << 20)
 H100 = Limits("H100", (9, 0), multiprocessors=132, shared_bytes=227 << 10, l2_bytes=50 << 20)
 
 
@@ -184,6 +188,41 @@ def test_the_launch_is_the_larger_of_both_passes() -> None:
     assert comparisons.launch(H100, cells.get("lstm"), Shape(1, 64, 9, 3000), "float32") == ("stepwise", 0, 0)
 
 
+def shipped() -> list[DeviceParityParameters]:
+    """Return the comparisons of a layer that experiments/gpu.toml asks for."""
+    trials = spec.load(Path(__file__).parents[3] / "experiments" / "gpu.toml").trials
+    found = [DeviceParityParameters(**trial.parameters) for trial in trials if trial.probe == "device_parity"]
+    return [p for p in found if p.work == "layer"]
+
+
+@pytest.mark.parametrize("limits", [H100, A100], ids=["H100", "A100"])
+def test_every_way_that_the_shipped_sweep_forces_can_be_had_on_a_gpu(limits: Limits) -> None:
+    forced = [p for p in shipped() if p.way != "planned"]
+    assert {(p.way, p.backend, p.dtype) for p in forced} == {
+        (way, *of)
+        for way in _device.PATHS
+        for of in (("cuda", "float32"), ("cuda", "float64"), ("cuda_fast", "float32"))
+    }
+    own = {name for name, cell in cells.entries().items() if cell.forward_element.__module__.startswith("rnnbench.")}
+    assert {p.cell for p in forced} == own
+    for p in forced:
+        shape = Shape(p.length, p.batch, p.features, p.hidden)
+        found = comparisons.limits_for(limits, p.way, cells.get(p.cell), shape, p.dtype)
+        assert comparisons.launch(found, cells.get(p.cell), shape, p.dtype).path == p.way
+
+
+def test_plans_of_the_shipped_sweep_use_what_a_gpu_has() -> None:
+    """On an H100: groups of nearly all its multiprocessors, and far more shared memory than comes without asking."""
+    planned = [p for p in shipped() if p.way == "planned"]
+    found = [
+        comparisons.launch(H100, cells.get(p.cell), Shape(p.length, p.batch, p.features, p.hidden), p.dtype)
+        for p in planned
+    ]
+    for path, least_kib in (("independent", 64), ("persistent", 192)):
+        assert max(each.shared_bytes for each in found if each.path == path) > least_kib << 10
+    assert max(each.blocks for each in found if each.path == "persistent") >= 128
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -202,6 +241,48 @@ def test_without_a_gpu_both_probes_say_so(probe: Any, monkeypatch: pytest.Monkey
     monkeypatch.setattr(toolkit, "missing", lambda: "no GPU can be used")
     with pytest.raises(InputError, match="the backend cuda cannot run here: no GPU can be used"):
         list(probe.measure(probe.Parameters(backend="cuda"), Seeds(0, "a trial")))
+
+
+def test_a_run_keeps_going_and_its_report_says_what_failed(
+    simulated: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(comparisons, "TOLERANCES", {"float32": (1e-12, 1e-4), "float64": (1e-12, 1e-11)})
+    parameters = {name: value for name, value in SMALL.items() if name != "runs"}
+    sweep = {
+        "name": "device",
+        "sweep": [
+            {
+                "probe": "device_parity",
+                "axes": {"way": ["independent", "stepwise"], "dtype": ["float32", "float64"]},
+                "fixed": {**SMALL, "cell": "rnn", "backend": "cuda"},
+            },
+            {"probe": "device_speed", "fixed": {**parameters, "cell": "rnn", "repeats": 3}},
+        ],
+    }
+    results = engine.run(sweep, out=tmp_path, jobs=0, progress=False)
+    assert list(results.trials["status"]) == ["error", "ok", "error", "ok", "ok"]
+    assert results.trials["reason"][0].startswith("Disagreement: cuda and the reference: the relative error forward is")
+    comparing, timing = compose(results).sections
+    assert [(row[:2], row[-1]) for row in comparing.tables[0].rows] == [
+        (["independent", "float32"], "fail"),
+        (["independent", "float64"], "pass"),
+        (["stepwise", "float32"], "fail"),
+        (["stepwise", "float64"], "pass"),
+    ]
+    assert timing.tables[0].rows[0][:4] == ["cuda", "forward + backward", "RNN", "1"]
+
+
+def test_the_hardware_is_part_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one GPU has passed another has not."""
+
+    def key(hardware: str) -> str:
+        monkeypatch.setattr(engine, "hardware", lambda: hardware)
+        given = {"name": "one", "sweep": [{"probe": "device_parity"}]}
+        [trial] = engine.placed(spec.load(given).trials, None, None)
+        assert not trial.exclusive
+        return trial.key
+
+    assert key("one GPU") == key("one GPU") != key("another GPU")
 
 
 def speed(**parameters: Any) -> dict[tuple[str, int | None], float]:
