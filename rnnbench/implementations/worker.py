@@ -7,14 +7,17 @@ the object, each further (name, arguments) calls a method. Making it is the time
 that processes that start at once do not wait for each other; from then on it keeps to the given cores, and memory that
 it allocates lies near them. An answer is (True, result) or (False, (type, message, traceback)) of an exception.
 A message is a pickle with its length in front. Whatever libraries print goes to standard error. When nobody is left
-to ask, it ends at once, even in the middle of a call.
+to ask, it ends at once, even in the middle of a call; on Linux also in one that lets no other thread run, such as a
+driver's that waits for a kernel which never ends.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import queue
+import signal
 import struct
 import sys
 import threading
@@ -24,6 +27,8 @@ from typing import IO, Any
 LENGTH = struct.Struct("<Q")
 TASKS = "/proc/self/task"
 """Where Linux lists the threads of a process."""
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): which signal a process gets when the thread that started it ends."""
 
 
 def write_message(stream: IO[bytes], message: Any) -> None:
@@ -58,8 +63,15 @@ def keep_to(cores: list[int]) -> None:
         psutil.Process().cpu_affinity(cores)
 
 
+def die_with_parent() -> None:
+    """Have Linux kill this process when the thread that started it ends; elsewhere `_receive` alone sees to that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main() -> None:
     """Serve until the other end closes."""
+    die_with_parent()
     requests, replies = _take_over_streams()
     cores = [int(core) for core in sys.argv[1:]]
     received: queue.SimpleQueue[bytes] = queue.SimpleQueue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -162,6 +163,9 @@ class Deeds:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    def hold(self, seconds: int) -> None:
+        ctypes.PyDLL(None).sleep(seconds)  # with the lock of the interpreter, so that no other thread runs
 
 
 class Outputs:

@@ -121,13 +121,18 @@ def test_leaving_the_block_ends_a_process_at_work() -> None:
     assert time.monotonic() - start < 30
 
 
-def test_a_process_does_not_outlive_one_that_is_killed() -> None:
+STUCK = pytest.param("hold", marks=pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills it"))
+
+
+@pytest.mark.parametrize("busy", ["sleep", STUCK])
+def test_a_process_does_not_outlive_one_that_is_killed(busy: str) -> None:
+    """Not even where it lets none of its threads run."""
     program = (
         "from implementations.fakes import Deeds\n"
         "from rnnbench.implementations.processes import Remote\n"
         "process = Remote('deeds', 1, Deeds)\n"
         "process.receive()\n"
-        "process.send('sleep', 60)\n"
+        f"process.send({busy!r}, 60)\n"
         "print(process.pid, flush=True)\n"
         "process.receive()\n"
     )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rnnbench.backends.cuda.passes import Sizes
-from rnnbench.backends.cuda.timing import FILLINGS
+from rnnbench.backends.cuda.timing import FILLINGS, WARM_S, warm_up
 
 CLASSES = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 
@@ -59,8 +59,7 @@ def torch_seconds(
 
 
 def _seconds(torch: Any, call: Callable[[], None], repeats: int, filler_bytes: int) -> np.ndarray:
-    for _ in range(2):
-        call()
+    warm_up(call, torch.cuda.synchronize, WARM_S)
     filler = torch.empty(filler_bytes, dtype=torch.uint8, device="cuda")
     found = []
     for _ in range(repeats):

@@ -17,6 +17,7 @@ for each other cannot do without.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -32,6 +33,8 @@ from rnnbench.backends.cuda.plan import L2_BYTES, MULTIPLY_ADDS, SHARED_BYTES, P
 from rnnbench.backends.cuda.simulator import ARRIVAL_STRIDE
 from rnnbench.cells.base import Cell
 
+WARM_S = 0.3
+"""That calls are repeated for, at least, before the first is timed: a GPU that was idle has a low clock at first."""
 FILLER_BYTES, FILLINGS = 1 << 28, 4
 """Memory written before a timed call, at least, and how many times: some 0.4 ms on an H100."""
 MEETINGS = 1000
@@ -41,6 +44,17 @@ MEETING_ARGUMENTS = ("arrivals: int32[]", "times: int32")
 def filler_bytes(limits: Limits) -> int:
     """Return how much memory is written before a timed call."""
     return max(FILLER_BYTES, 2 * limits.l2_bytes)
+
+
+def warm_up(call: Callable[[], object], synchronize: Callable[[], object], at_least_s: float) -> None:
+    """Call twice, which compiles and loads all that is needed, and then for so many seconds by the host's clock."""
+    for _ in range(2):
+        call()
+    synchronize()
+    end = time.perf_counter() + at_least_s
+    while time.perf_counter() < end:
+        call()
+        synchronize()
 
 
 class Problem:
@@ -79,9 +93,7 @@ class Problem:
         return self._seconds(both, repeats)
 
     def _seconds(self, call: Callable[[], None], repeats: int) -> np.ndarray:
-        for _ in range(2):  # compiles, and warms up
-            call()
-        self.device.synchronize()
+        warm_up(call, self.device.synchronize, 0.0 if self.device.simulated else WARM_S)
         found = []
         for _ in range(repeats):
             for _ in range(FILLINGS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,21 @@ def test_nothing_is_left_in_the_cache(simulate: Callable, monkeypatch: pytest.Mo
     assert done[-2 * (timing.FILLINGS + 1) :] == [*[True] * timing.FILLINGS, "timed"] * 2
     for l2_bytes in (2 << 20, 1 << 30):
         assert timing.filler_bytes(device.limits._replace(l2_bytes=l2_bytes)) >= 2 * l2_bytes
+
+
+@pytest.mark.parametrize(("at_least_s", "calls"), [(0.0, 2), (0.25, 5)])
+def test_it_is_warm_after_two_calls_and_some_time(at_least_s: float, calls: int, monkeypatch: Any) -> None:
+    """Calls take 0.1 s each here: two that compile, and three until 0.25 s have gone by."""
+    clock = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    done: list[str] = []
+
+    def call() -> None:
+        clock[0] += 0.1
+        done.append("call")
+
+    timing.warm_up(call, lambda: done.append("wait"), at_least_s)
+    assert done == ["call", "call", "wait", *["call", "wait"] * (calls - 2)]
 
 
 def test_forward_alone_keeps_nothing_for_backward(simulate: Callable) -> None:
