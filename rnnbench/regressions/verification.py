@@ -23,7 +23,7 @@ from rnnbench.errors import InputError
 from rnnbench.probes.base import Measurement
 from rnnbench.report import FORMATS, files
 from rnnbench.report.document import compose
-from rnnbench.sweeps import spec
+from rnnbench.sweeps import engine, spec
 from rnnbench.sweeps.folder import RunFolder
 from rnnbench.sweeps.hardware import hardware
 from rnnbench.sweeps.store import MEASUREMENT_COLUMNS, DamagedTrial, Results, StoredTrial, read_trial
@@ -134,12 +134,12 @@ def _trials(run: Results, folder: RunFolder, sample: int, longest_s: float, tell
 def _repeatable(run: Results, folder: RunFolder, longest_s: float) -> Iterator[tuple[Trial, StoredTrial]]:
     """Yield trials that ended well, measure no times, and have the key that they would have here and now."""
     try:
-        trials = spec.load(tomllib.loads(folder.sweep.read_text(encoding="utf-8"))).trials
+        resolved = spec.load(tomllib.loads(folder.sweep.read_text(encoding="utf-8")))
     except InputError:
         return  # such as a probe that is not installed here
     ok = run.trials[(run.trials["status"] == "ok") & (run.trials["runtime_s"] <= longest_s)]
     here = set(ok.loc[ok["hardware"] == hardware(), "key"])
-    for trial in trials:
+    for trial in engine.placed(resolved.trials, None, None):
         if trial.key in here and not trial.exclusive:
             yield trial, read_trial(folder.trial(trial.key))
 
