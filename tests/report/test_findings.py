@@ -176,6 +176,16 @@ def test_what_differs_between_cells_alone_is_part_of_them(empty_run):
     assert len(judged(empty_run, "gru_is_as_good").findings) == 1
 
 
+def test_two_cells_that_learn_nothing_are_not_said_to_learn_as_well(empty_run):
+    for seed in range(3):
+        for cell in ("lstm", "gru"):
+            add_skill(empty_run, seed, 0.02, cell=cell, length=200)
+            add_skill(empty_run, seed, 0.9 if seed else 0.03, cell=cell, length=50)
+    (finding,) = judged(empty_run, "gru_is_as_good").findings
+    assert "length 50" in finding.where
+    assert set(finding.effects.index) == {1, 2}, "in seed 0 neither has learned"
+
+
 def test_who_diverged_has_learned_nothing_and_who_timed_out_is_left_out(empty_run):
     for seed, status in enumerate(("ok", "diverged", "timeout")):
         add_skill(empty_run, seed, 0.9, cell="lstm")
