@@ -80,6 +80,15 @@ def test_the_finding_names_what_fails(build):
     )
 
 
+def test_of_many_failures_the_finding_names_a_few(build):
+    results = build("device_parity", wrong=False)
+    rows = results.measurements.copy()
+    rows.loc[rows["quantity"] == "passed", "value"] = 0.0
+    (drawing,) = compose(replace(results, measurements=rows)).drawings
+    assert drawing.finding.startswith("0 of 30 comparisons pass; 30 fail: RNN independent float32 cuda, ")
+    assert drawing.finding.endswith(" and 26 others.")
+
+
 def test_a_dot_is_a_trial_and_a_cross_a_race(build):
     (drawing,) = compose(build("device_parity")).drawings
     for axes in drawing.figure().axes:

@@ -26,6 +26,8 @@ LAUNCH = ("blocks", "shared_memory")
 SMALLEST, LARGEST = 1e-4, 1e4
 """Ends of the axis of errors over tolerance: what lies outside, NaN too, is drawn at an end."""
 ROW_INCHES = 0.24
+NAMED = 4
+"""Failures that the finding names; the table of trials that did not finish has all of them."""
 
 
 class DeviceParity(Plot):
@@ -131,7 +133,9 @@ def _finding(frame: pd.DataFrame) -> str:
     failed, passed = known[known["passed"] == 0], known[known["passed"] == 1]
     text = f"{len(passed)} of {wording.count(len(frame), 'comparison')} pass"
     if len(failed):
-        text += f"; {len(failed)} fail: {wording.listing(map(_name, failed.to_dict('records')))}"
+        named = [_name(trial) for trial in failed.to_dict("records")]
+        rest = [wording.count(len(named) - NAMED, "other")] if len(named) > NAMED else []
+        text += f"; {len(failed)} fail: {wording.listing([*named[:NAMED], *rest])}"
     text += f"; {len(frame) - len(known)} did not finish" if len(known) < len(frame) else ""
     if len(passed):
         shares = passed[[f"{each}_share" for each in PASSES]].max(axis=1)
