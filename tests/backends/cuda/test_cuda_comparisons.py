@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,8 +206,7 @@ def test_every_way_that_the_shipped_sweep_forces_can_be_had_on_a_gpu(
         for way in _device.PATHS
         for of in (("cuda", "float32"), ("cuda", "float64"), ("cuda_fast", "float32"))
     }
-    own = {name for name, cell in cells.entries().items() if cell.forward_element.__module__.startswith("rnnbench.")}
-    assert {p.cell for p in forced} == own
+    assert {p.cell for p in forced} == set(cells.shipped())
     for p in (each for each in forced if kept is None or each.cell in kept):
         shape = Shape(p.length, p.batch, p.features, p.hidden)
         found = comparisons.limits_for(limits, p.way, cells.get(p.cell), shape, p.dtype)
@@ -341,8 +341,10 @@ def test_what_runs_on_a_gpu_runs_in_a_process_of_its_own(monkeypatch: pytest.Mon
         assert there.ask("process") != os.getpid()
         with pytest.raises(ProcessError, match="cuda: its process exited with status 9"):
             there.ask("die")
-    with _device.asked(Dying, "cpu", cells.get("gru")) as here:
-        assert here.ask("process") == os.getpid()
+    own = replace(cells.get("gru"), summary="a user's, of the same name")
+    for backend, cell in (("cpu", cells.get("gru")), ("cuda", own), ("cuda", replace(own, name="unknown elsewhere"))):
+        with _device.asked(Dying, backend, cell) as here:
+            assert here.ask("process") == os.getpid()
 
 
 def test_a_trial_runs_in_that_process_as_it_does_here(simulated: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
