@@ -40,6 +40,7 @@ class Format(StrEnum):
     svg = "svg"
     pdf = "pdf"
     png = "png"
+    csv = "csv"
 
 
 class Kind(StrEnum):

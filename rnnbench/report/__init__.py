@@ -14,14 +14,15 @@ from rnnbench.errors import unknown_name
 if TYPE_CHECKING:
     from rich.console import Console
 
-FORMATS = ("html", "svg", "pdf", "png")
+FORMATS = ("html", "svg", "pdf", "png", "csv")
 
 
 def write(path: Path, formats: Sequence[str] = ("html",)) -> list[Path]:
     """Write the report of the run in folder `path` and return the files written.
 
     "html" writes PATH/report.html, one page that needs no other file and no network; "svg", "pdf" and "png"
-    write PATH/figures/NAME.ext. Raises InputError for an unknown format or a folder that holds no run.
+    write PATH/figures/NAME.ext, and "csv" the values that each figure shows. Raises InputError for an unknown format or
+    a folder that holds no run.
     """
     for name in formats:
         if name not in FORMATS:

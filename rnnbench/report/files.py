@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rnnbench.report import values
 from rnnbench.report.document import Document, compose
 from rnnbench.report.figures.base import Drawing
 from rnnbench.report.style import context
+from rnnbench.report.values import Values
 
 if TYPE_CHECKING:
     from rnnbench.sweeps.store import Results
@@ -32,13 +34,21 @@ def contents(document: Document, formats: Sequence[str]) -> Iterator[tuple[str, 
     for name in dict.fromkeys(formats):
         if name == "html":
             yield "report.html", page.render(document).encode()
-        else:
-            for drawing in (*document.judged_drawings, *document.drawings):
+            continue
+        for drawing in (*document.judged_drawings, *document.drawings):
+            if name != "csv":
                 yield f"figures/{drawing.name}.{name}", draw(drawing, document, name)
+            elif len((shown := _drawn(drawing, document, "svg")[1]).rows):
+                yield f"figures/{drawing.name}.csv", shown.csv()
 
 
 def draw(drawing: Drawing, document: Document, file_format: str) -> bytes:
     """Return a drawing as the bytes of an SVG, PDF or PNG file; the same rows give the same bytes."""
+    return _drawn(drawing, document, file_format)[0]
+
+
+def _drawn(drawing: Drawing, document: Document, file_format: str) -> tuple[bytes, Values]:
+    """Return the bytes of a drawing's file, and the values that it shows with their places in it."""
     metadata: dict[str, str | None] = {"Title": f"{drawing.title} ({document.name})"}
     if file_format == "svg":
         metadata |= {"Creator": "rnnbench", "Description": drawing.alternative, "Date": None}
@@ -52,18 +62,19 @@ def draw(drawing: Drawing, document: Document, file_format: str) -> bytes:
     figure = drawing.figure(document.source)
     with context():
         figure.savefig(buffer, format=file_format, metadata=metadata, dpi=PNG_DOTS_PER_INCH)
-    return buffer.getvalue()
+    return buffer.getvalue(), values.read(figure)
 
 
-def inline_svg(drawing: Drawing, document: Document) -> str:
-    """Return a drawing as an <svg> element that can share a page with others.
+def inline_svg(drawing: Drawing, document: Document) -> tuple[str, Values]:
+    """Return a drawing as an <svg> element that can share a page with others, and the values that it shows.
 
     The prolog and the metadata go, every id gets the drawing's name in front, the size is left to the page,
     and the element is announced as one image with its description.
     """
     from markupsafe import escape
 
-    text = draw(drawing, document, "svg").decode()
+    content, shown = _drawn(drawing, document, "svg")
+    text = content.decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     prefix = f"{drawing.name}."
@@ -75,7 +86,7 @@ def inline_svg(drawing: Drawing, document: Document) -> str:
         f'role="img" aria-label="{escape(drawing.title)}" aria-describedby="{prefix}description">'
         f'<desc id="{prefix}description">{escape(drawing.alternative)}</desc>'
     )
-    return opening + text[text.index(">") + 1 :].strip()
+    return opening + text[text.index(">") + 1 :].strip(), shown
 
 
 def _replace(path: Path, content: bytes) -> Path:

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
@@ -76,6 +78,7 @@ _SETTINGS: dict[Any, Any] = {
     "pdf.fonttype": 42,
 }
 _lock = threading.RLock()
+_STATED: WeakKeyDictionary[Artist, tuple[str, float]] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -183,12 +186,27 @@ def sign(figure: Figure, source: str) -> None:
         figure.supxlabel(source, x=0.995, ha="right", fontsize=FONT_POINTS - 2, color=MUTED)
 
 
+class Decades(FuncFormatter):
+    """The labels of an axis that holds log10 of what it is named after: the powers of ten themselves."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda place, _: "1" if place == 0 else f"10{superscript(round(place))}")
+
+
 def decades(axes: Axes) -> None:
     """Label a vertical axis that holds log10 of a ratio with the powers of ten themselves."""
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    axes.yaxis.set_major_formatter(
-        FuncFormatter(lambda place, _: "1" if place == 0 else f"10{superscript(round(place))}")
-    )
+    axes.yaxis.set_major_formatter(Decades())
+
+
+def state(artist: Artist, series: str, value: float) -> None:
+    """Say what an artist that is no line, bar or image stands for, where the values of the figure are listed."""
+    _STATED[artist] = (series, value)
+
+
+def stated(artist: Artist) -> tuple[str, float] | None:
+    """Return what was said of an artist, (series, value)."""
+    return _STATED.get(artist)
 
 
 def log_ticks(axis: Axis) -> None:
