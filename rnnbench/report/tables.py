@@ -107,7 +107,7 @@ def trials_table(rows: Rows) -> Table | None:
     trials = rows.trials
     if trials.empty or len(trials) > MOST_TRIALS:
         return None
-    names = [name for name in rows.parameters if trials[name].nunique(dropna=False) > 1]
+    names = [*rows.distinct(), *(["seed"] if "seed" in rows.parameters else [])]
     wide = rows.wide().set_index("key")
     quantities = [name for name in rows.scalars() if name in wide]
     columns = [

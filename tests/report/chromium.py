@@ -1,7 +1,7 @@
 """A browser without a window, driven through a pipe with nothing but the standard library.
 
-The messages are those of the Chrome DevTools Protocol, https://chromedevtools.github.io/devtools-protocol, as JSON with a
-zero byte after each.
+The messages are those of the Chrome DevTools Protocol, https://chromedevtools.github.io/devtools-protocol, as JSON,
+with a zero byte after each.
 """
 
 from __future__ import annotations
@@ -145,9 +145,7 @@ class Browser:
     def requests(self) -> list[str]:
         """Return every address asked for since the page was opened, in order."""
         return [
-            event["params"]["request"]["url"]
-            for event in self.events
-            if event["method"] == "Network.requestWillBeSent"
+            event["params"]["request"]["url"] for event in self.events if event["method"] == "Network.requestWillBeSent"
         ]
 
     def _until(self, wanted: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
