@@ -276,12 +276,8 @@ def test_the_policy_stops_what_escaping_would_miss(browser, html, tmp_path):
     assert len([text for text in browser.complaints() if "Content Security Policy" in text]) == 2
 
 
-def test_a_thousand_trials_open_at_once(browser, run_factory, tmp_path):
-    from conftest import add_training
-
-    run = run_factory()
-    add_training(run, seeds=167)
-    results = run.results()
+def test_a_thousand_trials_open_at_once(browser, build, tmp_path):
+    results = build("training", seeds=167)
     assert len(results.trials) > 1000
     path = tmp_path / "report.html"
     path.write_text(page.render(compose(results)), encoding="utf-8")
