@@ -27,7 +27,8 @@
     const shown = make("output", {});
     for (const axis of axes) {
       axis.list = make("select", { autocomplete: "off" }, make("option", { value: "", textContent: "all" }));
-      axis.list.append(...inOrder(axis.values).map((value) => make("option", { value: "=" + value, textContent: value })));
+      const option = (value) => make("option", { value: "=" + value, textContent: value });
+      axis.list.append(...inOrder(axis.values).map(option));
     }
     const apply = () => {
       const chosen = axes.filter((axis) => axis.list.value);
@@ -68,11 +69,13 @@
   }
 
   function addValues(figure) {
-    const ink = figure.querySelector(".ink"), drawing = ink.querySelector("svg"), link = figure.querySelector("a[data-places]");
+    const ink = figure.querySelector(".ink"), link = figure.querySelector("a[data-places]");
     if (!link) return;
+    const drawing = ink.querySelector("svg");
     const box = drawing.viewBox.baseVal;
     const points = link.dataset.places.split(" ")
-      .map((place, row) => ({ row: row + 1, place: place.split(",").map(Number) })).filter((point) => point.place.length === 2);
+      .map((place, row) => ({ row: row + 1, place: place.split(",").map(Number) }))
+      .filter((point) => point.place.length === 2);
     if (!points.length) return;
 
     const dot = make("span", { className: "dot", hidden: true });
