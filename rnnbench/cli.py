@@ -138,12 +138,13 @@ def run(
 def report_command(
     run: RunArgument,
     format: Annotated[list[Format] | None, typer.Option(help="What to write; repeatable.")] = None,
+    columns: Annotated[int, typer.Option(min=1, max=2, help="PDF as wide as so many columns of a paper.")] = 0,
 ) -> None:
     """Write the report of a run again, or its figures as files for a paper."""
     _check_run(run)
     from rnnbench import report
 
-    for path in report.write(run, [f.value for f in format or [Format.html]]):
+    for path in report.write(run, [f.value for f in format or [Format.pdf if columns else Format.html]], columns):
         typer.echo(path)
 
 

@@ -10,21 +10,65 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matplotlib.backends.backend_pdf import Op, PdfFile, RendererPdf
+
 from rnnbench.report import values
 from rnnbench.report.document import Document, compose
 from rnnbench.report.figures.base import Drawing
-from rnnbench.report.style import context
+from rnnbench.report.style import WIDTH_INCHES, context
 from rnnbench.report.values import Values
 
 if TYPE_CHECKING:
     from rnnbench.sweeps.store import Results
 
 PNG_DOTS_PER_INCH = 200
+COLUMNS = {1: (3.4, WIDTH_INCHES), 2: (7.0, 7.0)}
+"""Columns of a paper: how wide a figure over so many is, and for which width it is laid out, both in inches.
+
+For one column it is laid out as ever and made smaller: 9 pt become 6 pt. A layout for so little room would cut names.
+"""
 
 
-def write(run: Results, path: Path, formats: Sequence[str]) -> list[Path]:
+def write(run: Results, path: Path, formats: Sequence[str], columns: int = 0) -> list[Path]:
     """Write the report of a run under `path` in each format and return the files written."""
-    return [_replace(path / name, content) for name, content in contents(compose(run), formats)]
+    document = compose(run)
+    found = column_figures(document, columns) if columns else contents(document, formats)
+    return [_replace(path / name, content) for name, content in found]
+
+
+def column_figures(document: Document, columns: int) -> Iterator[tuple[str, bytes]]:
+    """Yield the name below the run's folder, and the content, of each figure as a PDF for so many columns."""
+    for drawing in (*document.judged_drawings, *document.drawings):
+        yield f"figures/columns-{columns}/{drawing.name}.pdf", column_pdf(drawing, document, columns)
+
+
+def column_pdf(drawing: Drawing, document: Document, columns: int) -> bytes:
+    """Return a drawing as a PDF for one or two columns of a paper; the same rows give the same bytes."""
+    width, laid_out = COLUMNS[columns]
+    figure, buffer = drawing.figure(document.source, laid_out), io.BytesIO()
+    with context(laid_out):
+        figure.set_dpi(72)  # the unit of PDF
+        inches = figure.get_size_inches()
+        pdf = _ScaledPdf(buffer, _metadata(drawing, document, "pdf"), width / laid_out)
+        pdf.newPage(*inches)
+        figure.draw(RendererPdf(pdf, PNG_DOTS_PER_INCH, inches[1], inches[0]))
+        pdf.finalize()
+        pdf.close()
+    return buffer.getvalue()
+
+
+class _ScaledPdf(PdfFile):
+    """A PDF file in which all that is drawn becomes `scale` times as large."""
+
+    def __init__(self, file: io.BytesIO, metadata: dict[str, str | None], scale: float) -> None:
+        super().__init__(file, metadata)
+        self.scale = scale
+
+    def newPage(self, width: float, height: float) -> None:
+        """Start a page, and draw on it in the units of the larger one."""
+        super().newPage(self.scale * width, self.scale * height)
+        self.output(self.scale, 0, 0, self.scale, 0, 0, Op.concat_matrix)
+        self.width, self.height = width, height
 
 
 def contents(document: Document, formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -49,6 +93,16 @@ def draw(drawing: Drawing, document: Document, file_format: str) -> bytes:
 
 def _drawn(drawing: Drawing, document: Document, file_format: str) -> tuple[bytes, Values]:
     """Return the bytes of a drawing's file, and the values that it shows with their places in it."""
+    buffer = io.BytesIO()
+    figure = drawing.figure(document.source)
+    with context():
+        metadata = _metadata(drawing, document, file_format)
+        figure.savefig(buffer, format=file_format, metadata=metadata, dpi=PNG_DOTS_PER_INCH)
+    return buffer.getvalue(), values.read(figure)
+
+
+def _metadata(drawing: Drawing, document: Document, file_format: str) -> dict[str, str | None]:
+    """Return what a file says of itself: what it shows, of which run and of which rows."""
     metadata: dict[str, str | None] = {"Title": f"{drawing.title} ({document.name})"}
     if file_format == "svg":
         metadata |= {"Creator": "rnnbench", "Description": drawing.alternative, "Date": None}
@@ -58,11 +112,7 @@ def _drawn(drawing: Drawing, document: Document, file_format: str) -> tuple[byte
         metadata["Keywords"] = document.identity
     else:
         metadata |= {"Software": "rnnbench", "Source": document.source, "Comment": document.identity}
-    buffer = io.BytesIO()
-    figure = drawing.figure(document.source)
-    with context():
-        figure.savefig(buffer, format=file_format, metadata=metadata, dpi=PNG_DOTS_PER_INCH)
-    return buffer.getvalue(), values.read(figure)
+    return metadata
 
 
 def inline_svg(drawing: Drawing, document: Document) -> tuple[str, Values]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -30,6 +31,7 @@ from rnnbench.report.wording import cell_label, superscript
 
 INK, MUTED, GRID = "#1f2328", "#6a7078", "#e3e5e8"
 WIDTH_INCHES = 5.0
+_width: ContextVar[float] = ContextVar("width", default=WIDTH_INCHES)
 FONT_POINTS = 9.0
 """On a phone of 390 px the figure is set at about its own size: no text falls below 7 px, labels stay above 9."""
 REFERENCE: dict[str, Any] = {"color": MUTED, "linestyle": (0, (5, 3)), "linewidth": 1.0}
@@ -82,12 +84,16 @@ _STATED: WeakKeyDictionary[Artist, tuple[str, float]] = WeakKeyDictionary()
 
 
 @contextmanager
-def context() -> Iterator[None]:
-    """Within the block matplotlib draws in the house style; what the user had set comes back after it."""
-    with _lock, matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
-        yield
+def context(width: float = WIDTH_INCHES) -> Iterator[None]:
+    """Within the block matplotlib draws in the house style, `width` inches wide; what the user had set comes back."""
+    before = _width.set(width)
+    try:
+        with _lock, matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(_SETTINGS)
+            yield
+    finally:
+        _width.reset(before)
 
 
 @dataclass(frozen=True)
@@ -176,7 +182,7 @@ def _luminance(rgb: np.ndarray) -> float:
 def panels(rows: int, columns: int = 1, height: float = 1.85, **options: Any) -> tuple[Figure, np.ndarray]:
     """Return a figure of the house width and its axes (rows, columns), each `height` inches high or so."""
     layout = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.06)
-    figure = Figure(figsize=(WIDTH_INCHES, height * rows + 0.7), layout=layout)
+    figure = Figure(figsize=(_width.get(), height * rows + 0.7), layout=layout)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
