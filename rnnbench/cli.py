@@ -133,12 +133,18 @@ def run(
 
 @app.command(
     "report",
-    epilog=_examples("rnnbench report results/quickstart", "rnnbench report results/quickstart --format pdf"),
+    epilog=_examples(
+        "rnnbench report results/quickstart",
+        "rnnbench report results/quickstart --format pdf --format csv",
+        "rnnbench report results/quickstart --columns 2",
+    ),
 )
 def report_command(
     run: RunArgument,
     format: Annotated[list[Format] | None, typer.Option(help="What to write; repeatable.")] = None,
-    columns: Annotated[int, typer.Option(min=1, max=2, help="PDF as wide as so many columns of a paper.")] = 0,
+    columns: Annotated[
+        int | None, typer.Option(min=1, max=2, help="PDF as wide as so many columns of a paper.")
+    ] = None,
 ) -> None:
     """Write the report of a run again, or its figures as files for a paper."""
     _check_run(run)

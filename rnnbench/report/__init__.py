@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FORMATS = ("html", "svg", "pdf", "png", "csv")
 
 
-def write(path: Path, formats: Sequence[str] = ("html",), columns: int = 0) -> list[Path]:
+def write(path: Path, formats: Sequence[str] = ("html",), columns: int | None = None) -> list[Path]:
     """Write the report of the run in folder `path` and return the files written.
 
     "html" writes PATH/report.html, one page that needs no other file and no network; "svg", "pdf" and "png"
@@ -26,7 +26,7 @@ def write(path: Path, formats: Sequence[str] = ("html",), columns: int = 0) -> l
 
     `columns`, 1 or 2, asks for "pdf" alone, as wide as one or both columns of a paper: PATH/figures/columns-1/NAME.pdf.
     """
-    if columns and (columns not in (1, 2) or tuple(formats) != ("pdf",)):
+    if columns is not None and (columns not in (1, 2) or tuple(formats) != ("pdf",)):
         raise InputError(f"columns are 1 or 2, and of the format 'pdf' alone; found {columns} of {', '.join(formats)}")
     for name in formats:
         if name not in FORMATS:

@@ -29,7 +29,7 @@ For one column it is laid out as ever and made smaller: 9 pt become 6 pt. A layo
 """
 
 
-def write(run: Results, path: Path, formats: Sequence[str], columns: int = 0) -> list[Path]:
+def write(run: Results, path: Path, formats: Sequence[str], columns: int | None = None) -> list[Path]:
     """Write the report of a run under `path` in each format and return the files written."""
     document = compose(run)
     found = column_figures(document, columns) if columns else contents(document, formats)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import re
 import zlib
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from rnnbench import report
+from rnnbench.cli import app
 from rnnbench.errors import InputError
 from rnnbench.report import files, style
 from rnnbench.report.document import compose
@@ -82,7 +85,16 @@ def test_they_lie_in_a_folder_of_their_own(small, tmp_path, monkeypatch):
     assert all(path.read_bytes().startswith(b"%PDF-") for path in written)
 
 
-@pytest.mark.parametrize(("formats", "columns"), [(("pdf",), 3), (("svg",), 1), (("pdf", "html"), 2)])
+def test_the_command_line_asks_for_them(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(Results, "load", classmethod(lambda cls, path: small))
+    monkeypatch.setattr("rnnbench.cli._check_run", lambda run: None)
+    done = CliRunner().invoke(app, ["report", str(tmp_path), "--columns", "1"])
+    assert done.exit_code == 0
+    assert all(Path(line).parent == tmp_path / "figures" / "columns-1" for line in done.stdout.split())
+    assert CliRunner().invoke(app, ["report", str(tmp_path), "--columns", "3"]).exit_code == 2
+
+
+@pytest.mark.parametrize(("formats", "columns"), [(("pdf",), 3), (("pdf",), 0), (("svg",), 1), (("pdf", "html"), 2)])
 def test_other_columns_and_formats_are_refused(tmp_path, formats, columns):
     with pytest.raises(InputError, match=rf"columns are 1 or 2, .* found {columns} of {formats[0]}"):
         report.write(tmp_path, formats, columns)

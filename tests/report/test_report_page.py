@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex, to_rgb
 from rich.console import Console
 from scipy import stats
 
 from rnnbench import report
 from rnnbench.errors import InputError
-from rnnbench.report import files, page, terminal, wording
+from rnnbench.report import files, page, style, terminal, wording
 from rnnbench.report.document import compose
 from rnnbench.report.tables import Column, Table
 from rnnbench.sweeps.store import Results
@@ -91,6 +92,26 @@ def test_ids_are_unique_and_every_reference_has_its_id(html, elements):
     described = {a["aria-describedby"] for _, a in elements.found if "aria-describedby" in a}
     assert references | described <= set(ids)
     assert len(described) == FIGURES + CLAIMS
+
+
+def test_text_in_figures_can_be_read_in_light_and_in_dark():
+    css = Path(page.__file__).with_name("style.css").read_text("utf-8")
+    (amount,) = (float(found) for found in re.findall(r"invert\(([\d.]+)\) hue-rotate\(180deg\)", css))
+    weights = np.array([0.213, 0.715, 0.072])  # of the rotation by 180 degrees, Filter Effects Module Level 1
+
+    def luminance(rgb: np.ndarray) -> float:
+        return float(np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722))
+
+    def turned(rgb: np.ndarray) -> np.ndarray:
+        inverted = amount + (1 - 2 * amount) * rgb
+        return np.clip(2 * weights @ inverted - inverted, 0, 1)
+
+    white, marks = np.ones(3), style.marks(["rnn", "lstm", "gru", *"abcdef"]).values()
+    assert to_hex(tuple(turned(white))) in css.partition(".ink {")[2]
+    for color in (style.INK, style.MUTED, *(style.darker(mark.color) for mark in marks)):
+        rgb = np.array(to_rgb(color))
+        assert (luminance(white) + 0.05) / (luminance(rgb) + 0.05) >= 4.5
+        assert (luminance(turned(rgb)) + 0.05) / (luminance(turned(white)) + 0.05) >= 4.5
 
 
 def test_headings_step_down_one_level_at_a_time(elements):
