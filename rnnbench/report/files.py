@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_pdf import Op, PdfFile, RendererPdf
+from matplotlib.figure import Figure
 
 from rnnbench.report import values
 from rnnbench.report.document import Document, compose
@@ -82,7 +83,7 @@ def contents(document: Document, formats: Sequence[str]) -> Iterator[tuple[str, 
         for drawing in (*document.judged_drawings, *document.drawings):
             if name != "csv":
                 yield f"figures/{drawing.name}.{name}", draw(drawing, document, name)
-            elif len((shown := _drawn(drawing, document, "svg")[1]).rows):
+            elif len((shown := values.read(_drawn(drawing, document, "svg")[1])).rows):
                 yield f"figures/{drawing.name}.csv", shown.csv()
 
 
@@ -91,14 +92,14 @@ def draw(drawing: Drawing, document: Document, file_format: str) -> bytes:
     return _drawn(drawing, document, file_format)[0]
 
 
-def _drawn(drawing: Drawing, document: Document, file_format: str) -> tuple[bytes, Values]:
-    """Return the bytes of a drawing's file, and the values that it shows with their places in it."""
+def _drawn(drawing: Drawing, document: Document, file_format: str) -> tuple[bytes, Figure]:
+    """Return the bytes of a drawing's file, and the figure as it was drawn."""
     buffer = io.BytesIO()
     figure = drawing.figure(document.source)
     with context():
         metadata = _metadata(drawing, document, file_format)
         figure.savefig(buffer, format=file_format, metadata=metadata, dpi=PNG_DOTS_PER_INCH)
-    return buffer.getvalue(), values.read(figure)
+    return buffer.getvalue(), figure
 
 
 def _metadata(drawing: Drawing, document: Document, file_format: str) -> dict[str, str | None]:
@@ -123,7 +124,7 @@ def inline_svg(drawing: Drawing, document: Document) -> tuple[str, Values]:
     """
     from markupsafe import escape
 
-    content, shown = _drawn(drawing, document, "svg")
+    content, figure = _drawn(drawing, document, "svg")
     text = content.decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
@@ -136,7 +137,7 @@ def inline_svg(drawing: Drawing, document: Document) -> tuple[str, Values]:
         f'role="img" aria-label="{escape(drawing.title)}" aria-describedby="{prefix}description">'
         f'<desc id="{prefix}description">{escape(drawing.alternative)}</desc>'
     )
-    return opening + text[text.index(">") + 1 :].strip(), shown
+    return opening + text[text.index(">") + 1 :].strip(), values.read(figure)
 
 
 def _replace(path: Path, content: bytes) -> Path:
