@@ -40,6 +40,7 @@ class Format(StrEnum):
     svg = "svg"
     pdf = "pdf"
     png = "png"
+    csv = "csv"
 
 
 class Kind(StrEnum):
@@ -132,17 +133,24 @@ def run(
 
 @app.command(
     "report",
-    epilog=_examples("rnnbench report results/quickstart", "rnnbench report results/quickstart --format pdf"),
+    epilog=_examples(
+        "rnnbench report results/quickstart",
+        "rnnbench report results/quickstart --format pdf --format csv",
+        "rnnbench report results/quickstart --columns 2",
+    ),
 )
 def report_command(
     run: RunArgument,
     format: Annotated[list[Format] | None, typer.Option(help="What to write; repeatable.")] = None,
+    columns: Annotated[
+        int | None, typer.Option(min=1, max=2, help="PDF as wide as so many columns of a paper.")
+    ] = None,
 ) -> None:
     """Write the report of a run again, or its figures as files for a paper."""
     _check_run(run)
     from rnnbench import report
 
-    for path in report.write(run, [f.value for f in format or [Format.html]]):
+    for path in report.write(run, [f.value for f in format or [Format.pdf if columns else Format.html]], columns):
         typer.echo(path)
 
 

@@ -32,6 +32,8 @@ class Section:
     lead: str
     drawings: list[Drawing]
     tables: list[Table]
+    trials: Table | None
+    """Every trial; None where there are too many for a page."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,14 @@ def _section(rows: Rows) -> Section:
     if not own_tables:
         scalars = tables.scalar_table(rows)
         own_tables = [scalars] if scalars else []
-    return Section(wording.slug(rows.probe), wording.heading(rows.probe), _lead(rows), drawings, own_tables)
+    return Section(
+        wording.slug(rows.probe),
+        wording.heading(rows.probe),
+        _lead(rows),
+        drawings,
+        own_tables,
+        tables.trials_table(rows),
+    )
 
 
 def _lead(rows: Rows) -> str:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
@@ -28,6 +31,7 @@ from rnnbench.report.wording import cell_label, superscript
 
 INK, MUTED, GRID = "#1f2328", "#6a7078", "#e3e5e8"
 WIDTH_INCHES = 5.0
+_width: ContextVar[float] = ContextVar("width", default=WIDTH_INCHES)
 FONT_POINTS = 9.0
 """On a phone of 390 px the figure is set at about its own size: no text falls below 7 px, labels stay above 9."""
 REFERENCE: dict[str, Any] = {"color": MUTED, "linestyle": (0, (5, 3)), "linewidth": 1.0}
@@ -76,15 +80,20 @@ _SETTINGS: dict[Any, Any] = {
     "pdf.fonttype": 42,
 }
 _lock = threading.RLock()
+_STATED: WeakKeyDictionary[Artist, tuple[str, float]] = WeakKeyDictionary()
 
 
 @contextmanager
-def context() -> Iterator[None]:
-    """Within the block matplotlib draws in the house style; what the user had set comes back after it."""
-    with _lock, matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
-        yield
+def context(width: float = WIDTH_INCHES) -> Iterator[None]:
+    """Within the block matplotlib draws in the house style, `width` inches wide; what the user had set comes back."""
+    before = _width.set(width)
+    try:
+        with _lock, matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(_SETTINGS)
+            yield
+    finally:
+        _width.reset(before)
 
 
 @dataclass(frozen=True)
@@ -173,7 +182,7 @@ def _luminance(rgb: np.ndarray) -> float:
 def panels(rows: int, columns: int = 1, height: float = 1.85, **options: Any) -> tuple[Figure, np.ndarray]:
     """Return a figure of the house width and its axes (rows, columns), each `height` inches high or so."""
     layout = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.06)
-    figure = Figure(figsize=(WIDTH_INCHES, height * rows + 0.7), layout=layout)
+    figure = Figure(figsize=(_width.get(), height * rows + 0.7), layout=layout)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
@@ -183,12 +192,27 @@ def sign(figure: Figure, source: str) -> None:
         figure.supxlabel(source, x=0.995, ha="right", fontsize=FONT_POINTS - 2, color=MUTED)
 
 
+class Decades(FuncFormatter):
+    """The labels of an axis that holds log10 of what it is named after: the powers of ten themselves."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda place, _: "1" if place == 0 else f"10{superscript(round(place))}")
+
+
 def decades(axes: Axes) -> None:
     """Label a vertical axis that holds log10 of a ratio with the powers of ten themselves."""
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    axes.yaxis.set_major_formatter(
-        FuncFormatter(lambda place, _: "1" if place == 0 else f"10{superscript(round(place))}")
-    )
+    axes.yaxis.set_major_formatter(Decades())
+
+
+def state(artist: Artist, series: str, value: float) -> None:
+    """Say what an artist that is no line, bar or image stands for, where the values of the figure are listed."""
+    _STATED[artist] = (series, value)
+
+
+def stated(artist: Artist) -> tuple[str, float] | None:
+    """Return what was said of an artist, (series, value)."""
+    return _STATED.get(artist)
 
 
 def log_ticks(axis: Axis) -> None:

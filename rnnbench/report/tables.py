@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,16 +10,23 @@ from typing import Any
 import pandas as pd
 
 from rnnbench.report import wording
-from rnnbench.report.rows import Rows, groups, parameter_names
+from rnnbench.report.rows import Rows, groups, natural_order, parameter_names
+
+MOST_TRIALS = 3000
+"""Of one probe, that a page lists; beyond that they are in the run's folder alone."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column's heading with its unit ("" where it has none); numbers are set flush right."""
+    """A column's heading with its unit ("" where it has none); numbers are set flush right.
+
+    An axis is a column that rows are chosen by.
+    """
 
     title: str
     unit: str = ""
     numeric: bool = True
+    axis: bool = False
 
     @property
     def heading(self) -> str:
@@ -61,7 +69,7 @@ def markdown(table: Table) -> str:
 
 def setting_columns(names: Sequence[str]) -> list[Column]:
     """Return the columns that tell settings apart, one a parameter."""
-    return [Column(wording.words(name), numeric=False) for name in names]
+    return [Column(wording.words(name), numeric=False, axis=True) for name in names]
 
 
 def setting_cells(values: Mapping[str, Any]) -> list[str]:
@@ -89,6 +97,44 @@ def scalar_table(rows: Rows) -> Table | None:
         for values, part in groups(wide, names)
     ]
     return Table(f"{wording.heading(rows.probe)}: mean ± standard deviation over seeds.", columns, body)
+
+
+def trials_table(rows: Rows) -> Table | None:
+    """Return a row a trial: what differs between trials, how it ended, and its scalars; None where there are too many.
+
+    Figures and tables above it are of settings, over seeds; this is where one trial is found.
+    """
+    trials = rows.trials
+    if trials.empty or len(trials) > MOST_TRIALS:
+        return None
+    names = [*rows.distinct(), *(["seed"] if "seed" in rows.parameters else [])]
+    wide = rows.wide().set_index("key")
+    quantities = [name for name in rows.scalars() if name in wide]
+    columns = [
+        *setting_columns(names),
+        Column("status", numeric=False, axis=True),
+        *(Column(wording.words(name), rows.unit(name)) for name in quantities),
+        Column("run time", "s"),
+        Column("key", numeric=False),
+    ]
+    scalars = wide[quantities].to_dict("index")
+    body = [
+        [
+            *setting_cells({name: trial[name] for name in names}),
+            wording.words(str(trial["status"])),
+            *(wording.significant(scalars.get(trial["key"], {}).get(name, math.nan)) for name in quantities),
+            wording.significant(float(trial["runtime_s"])),
+            str(trial["key"])[:12],
+        ]
+        for trial in trials.sort_values(names, key=_order).to_dict("records")
+    ]
+    return Table(f"{wording.heading(rows.probe)}: every trial.", columns, body)
+
+
+def _order(column: pd.Series) -> pd.Series:
+    """Return the rank of each value in natural order."""
+    distinct = sorted(column.unique(), key=natural_order)
+    return column.map({value: place for place, value in enumerate(distinct)}).fillna(len(distinct))
 
 
 def asked_tables(sweep: Mapping[str, Any], trials: pd.DataFrame) -> list[Table]:

@@ -1,5 +1,8 @@
 """The figures and tables of applications, on made-up scores of real tasks."""
 
+import io
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
@@ -118,6 +121,25 @@ def test_a_diagram_has_a_box_a_step_and_an_arrow_for_all_that_is_read_fed_and_an
     assert counts[FancyArrowPatch] == read + fed + answered + (1 + both_ways) * (len(steps) - 1)
     dashed = [p for p in patches if isinstance(p, FancyArrowPatch) and p.get_linestyle() == "--"]
     assert len(dashed) == fed
+
+
+def test_labels_of_long_settings_leave_room_for_the_scores_and_each_other(empty_run):
+    run = made_up(empty_run, ("named_entities", "stock_returns"), seeds=2)
+    for record in run.records:
+        record |= {"length": 100 + record["seed"], "batch": 1600 - record["seed"], "evaluation_size": 10000}
+        record |= {"evaluation_size": 9000} if record["seed"] else {}
+    figure = drawing(compose(run.results()), "training_skill").figure("run")
+    with style.context():
+        figure.savefig(io.BytesIO(), format="svg")
+    figure.set_dpi(720)  # where letters are as wide as their outlines
+    width, height = figure.get_size_inches() * figure.dpi
+    (axes,) = figure.axes
+    box = axes.get_tightbbox()
+    assert -1 <= box.x0 < box.x1 <= width + 1
+    assert -1 <= box.y0 < box.y1 <= height + 1
+    labels = sorted((label.get_window_extent() for label in axes.get_yticklabels()), key=lambda label: label.y0)
+    assert any("\n" in label.get_text().partition("\n")[2] for label in axes.get_yticklabels())
+    assert all(above.y0 >= below.y1 - 0.5 for below, above in itertools.pairwise(labels))
 
 
 def test_one_cell_and_one_seed_draw_too(empty_run):

@@ -64,7 +64,7 @@ def test_axes_are_named_with_their_units(drawn, name, axes_count):
 
 def test_redrawing_gives_the_same_svg_bytes(document, results, html):
     again = drawing_named(compose(results), "gradient_decay-sequential-digits")
-    assert files.inline_svg(again, document) in html
+    assert files.inline_svg(again, document)[0] in html
 
 
 def test_every_figure_names_its_run_and_keeps_text_as_text(document, html):

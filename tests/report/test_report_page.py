@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
 import itertools
 import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex, to_rgb
 from rich.console import Console
 from scipy import stats
 
 from rnnbench import report
 from rnnbench.errors import InputError
-from rnnbench.report import files, page, terminal, wording
+from rnnbench.report import files, page, style, terminal, wording
 from rnnbench.report.document import compose
 from rnnbench.report.tables import Column, Table
 from rnnbench.sweeps.store import Results
@@ -64,9 +70,14 @@ def test_every_tag_is_closed(elements):
     assert elements.open == []
 
 
-def test_nothing_is_fetched_and_nothing_runs(html, elements):
+def test_nothing_is_fetched_and_nothing_runs_but_our_script(html, elements):
+    (script,) = re.findall("<script>(.*?)</script>", html, re.DOTALL)
+    assert script == Path(page.__file__).with_name("report.js").read_text("utf-8")
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; script-src 'sha256-{allowed}'; style-src 'unsafe-inline'; img-src data:" in html
+    assert not re.search(r"fetch\(|XMLHttpRequest|import\b|innerHTML|insertAdjacentHTML|eval\(|Function\(|http", script)
     for tag, attributes in elements.found:
-        assert tag not in {"script", "link", "img", "iframe", "object", "embed"}
+        assert tag not in {"link", "img", "iframe", "object", "embed"}
         assert not [name for name in attributes if name.startswith("on")]
         for name in ("src", "href", "xlink:href"):
             assert (attributes.get(name) or "#").startswith(("#", "data:text/csv;charset=utf-8;base64,"))
@@ -83,6 +94,26 @@ def test_ids_are_unique_and_every_reference_has_its_id(html, elements):
     assert len(described) == FIGURES + CLAIMS
 
 
+def test_text_in_figures_can_be_read_in_light_and_in_dark():
+    css = Path(page.__file__).with_name("style.css").read_text("utf-8")
+    (amount,) = (float(found) for found in re.findall(r"invert\(([\d.]+)\) hue-rotate\(180deg\)", css))
+    weights = np.array([0.213, 0.715, 0.072])  # of the rotation by 180 degrees, Filter Effects Module Level 1
+
+    def luminance(rgb: np.ndarray) -> float:
+        return float(np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722))
+
+    def turned(rgb: np.ndarray) -> np.ndarray:
+        inverted = amount + (1 - 2 * amount) * rgb
+        return np.clip(2 * weights @ inverted - inverted, 0, 1)
+
+    white, marks = np.ones(3), style.marks(["rnn", "lstm", "gru", *"abcdef"]).values()
+    assert to_hex(tuple(turned(white))) in css.partition(".ink {")[2]
+    for color in (style.INK, style.MUTED, *(style.darker(mark.color) for mark in marks)):
+        rgb = np.array(to_rgb(color))
+        assert (luminance(white) + 0.05) / (luminance(rgb) + 0.05) >= 4.5
+        assert (luminance(turned(rgb)) + 0.05) / (luminance(turned(white)) + 0.05) >= 4.5
+
+
 def test_headings_step_down_one_level_at_a_time(elements):
     levels = [int(tag[1]) for tag, _ in elements.found if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
@@ -96,9 +127,50 @@ def test_figures_are_images_with_a_name_and_a_description(elements):
     assert all(image["role"] == "img" and image["aria-label"] and "viewbox" in image for image in images)
 
 
+def test_the_words_of_a_figure_say_its_finding(document, html):
+    for drawing in (*document.drawings, *document.judged_drawings):
+        assert drawing.finding in drawing.alternative
+        assert drawing.alternative in unescape(html)
+
+
+def test_every_figure_has_its_values_one_click_away(document, elements):
+    names = {drawing.name for drawing in (*document.drawings, *document.judged_drawings)}
+    links = [attributes for tag, attributes in elements.found if tag == "a" and "data-places" in attributes]
+    assert {attributes["download"] for attributes in links} == {f"{name}.csv" for name in names}
+    for attributes in links:
+        content = base64.b64decode(attributes["href"].partition("base64,")[2]).decode()
+        rows = pd.read_csv(io.StringIO(content))
+        assert len(rows) == len(attributes["data-places"].split(" ")) > 1
+
+
+def test_every_trial_has_a_row_with_its_scalars(document, results):
+    section = next(s for s in document.sections if s.title == "Training")
+    titles = [column.title for column in section.trials.columns]
+    own = results.trials.query("probe == 'training'")
+    assert len(section.trials.rows) == len(own)
+    assert {"cell", "task", "length", "gate bias", "seed", "status"} == {
+        c.title for c in section.trials.columns if c.axis
+    }
+    values = results.measurements.query("quantity == 'final_score'").set_index("key")["value"]
+    row = dict(zip(titles, section.trials.rows[-1], strict=True))
+    trial = next(key for key in own["key"] if key.startswith(row["key"]))
+    assert row["final score"] == wording.significant(values[trial])
+    unfinished = [row for row in section.trials.rows if "timeout" in row]
+    assert [row[titles.index("final score")] for row in unfinished] == [wording.MISSING]
+
+
+def test_too_many_trials_for_a_page_are_left_to_the_folder(results, monkeypatch):
+    monkeypatch.setattr("rnnbench.report.tables.MOST_TRIALS", 30)
+    document = compose(results)
+    assert [section.title for section in document.sections if section.trials] == ["Throughput"]
+    assert page.render(document).count("Its trials are too many to list here") == 2
+
+
 def test_tables_have_captions_and_units_in_their_headings(html, elements):
     tags = [tag for tag, _ in elements.found]
     assert tags.count("table") == tags.count("caption") > 8
+    headings = [attributes for tag, attributes in elements.found if tag == "th"]
+    assert all(attributes["scope"] == "col" for attributes in headings)
     for heading in ("slope, mean ± sd", "final score ± sd", "arithmetic"):
         assert re.search(rf'{re.escape(heading)} <span class="unit">\([^<]+\)</span>', html)
 
@@ -133,7 +205,7 @@ def test_names_from_outside_are_escaped(empty_run, status):
     text = page.render(compose(empty_run.results()))
     found = Elements(text)
     assert found.open == []
-    assert "script" not in {tag for tag, _ in found.found}
+    assert [tag for tag, _ in found.found].count("script") == 1  # ours
     assert text.count("&lt;script&gt;") > 10
 
 

@@ -35,6 +35,7 @@ def panels(sheet: Sheet, series: Sequence[Dots], scale: str) -> tuple[Figure, np
     for row, threads in zip(grid, sheet.threads, strict=True):
         for axes, column in zip(row, sheet.columns, strict=True):
             axes.set_xscale(scale)
+            axes.set_label(threads_label(threads))
             _prepare(axes, sheet)
             for dots, offset in zip(series, _offsets(len(series)), strict=True):
                 _paint(axes, sheet, of_panel(dots.frame, column, threads), offset, marks[dots.implementation])

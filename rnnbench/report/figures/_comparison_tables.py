@@ -173,7 +173,7 @@ def _shapes(sheets: Sequence[Sheet]) -> str:
 
 def _setting_columns(names: Sequence[str]) -> list[Column]:
     headings = {"dtype": "type", "grid": "benchmark"}
-    return [Column(headings.get(name, name), numeric=name == "threads") for name in names]
+    return [Column(headings.get(name, name), numeric=name == "threads", axis=True) for name in names]
 
 
 def _setting_cells(values: Mapping[str, Any]) -> list[str]:

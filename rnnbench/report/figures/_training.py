@@ -65,14 +65,15 @@ def paint_curve(axes: Axes, part: pd.DataFrame, mark: style.Mark, window: int = 
     Of one or two seeds each is drawn thick: their median would be a curve that none of them went.
     """
     seeds = [seed.set_index("index")["value"] for _, seed in part.groupby("key")]
-    thick = seeds
+    thick, name = seeds, "each seed"
     if len(seeds) >= FEWEST_SEEDS or window > 1:
         thick = [median_while_all_train(part).rolling(window, center=True, min_periods=1).median()]
+        name = "median of seeds"
         for seed in seeds:
-            axes.plot(seed.index.astype(float), seed, color=mark.color, linewidth=0.7, alpha=0.45)
+            axes.plot(seed.index.astype(float), seed, color=mark.color, linewidth=0.7, alpha=0.45, label="each seed")
     for curve in thick:
         steps, every = curve.index.astype(float), max(1, len(curve) // 8)
-        axes.plot(steps, curve, color=mark.color)
+        axes.plot(steps, curve, color=mark.color, label=name)
         axes.plot(steps[::every], curve[::every], mark.marker, color=mark.color, markersize=4, clip_on=False)
 
 

@@ -29,9 +29,9 @@ class Drawing:
     """Text for who cannot see the figure."""
     paint: Callable[[], Figure]
 
-    def figure(self, source: str = "") -> Figure:
-        """Draw the figure in the house style, signed with the run it came from."""
-        with style.context():
+    def figure(self, source: str = "", width: float = style.WIDTH_INCHES) -> Figure:
+        """Draw the figure in the house style, `width` inches wide, signed with the run it came from."""
+        with style.context(width):
             figure = self.paint()
             style.sign(figure, source)
         return figure

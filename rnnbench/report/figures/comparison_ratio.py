@@ -93,6 +93,7 @@ def _paint_squares(axes: Axes, sheet: Sheet, best: pd.DataFrame, wide: bool) -> 
         square = Rectangle((x - 0.47, y - 0.46), 0.94, 0.92, facecolor=colors(norm(np.log2(pair["ratio"]))))
         square.set(edgecolor=style.INK if verdict < 0 else style.GRID, linewidth=1.3 if verdict < 0 else 0.5)
         axes.add_patch(square)
+        style.state(square, wording.implementation_label(pair["implementation"]), float(pair["ratio"]))
         number = f"{'' if verdict else f'{UNCLEAR} '}{wording.ratio(pair['ratio'])}"
         name = wording.implementation_label(pair["implementation"], short=True)
         weight, small = "bold" if verdict else "normal", style.FONT_POINTS - 2

@@ -144,12 +144,14 @@ def _paint_trace(axes: Axes, found: pd.DataFrame, color: str) -> None:
     """Draw every seed, their median while all of them train, and where one ends that is not finite."""
     finite = found[np.isfinite(found["value"]) & (found["value"] > 0)]
     for key, seed in finite.groupby("key"):
-        axes.plot(seed["index"].astype(float), seed["value"], color=color, linewidth=0.5, alpha=0.4)
+        axes.plot(seed["index"].astype(float), seed["value"], color=color, linewidth=0.5, alpha=0.4, label="each seed")
         if len(seed) < (found["key"] == key).sum():
-            axes.plot(float(seed["index"].iloc[-1]), seed["value"].iloc[-1], "x", color=color, clip_on=False)
+            axes.plot(
+                float(seed["index"].iloc[-1]), seed["value"].iloc[-1], "x", color=color, clip_on=False, label="ends"
+            )
     shortest = finite.groupby("key")["index"].max().min() if len(finite) else 0
     median = finite[finite["index"] <= shortest].groupby("index")["value"].median()
-    axes.plot(median.index.astype(float), median, color=color)
+    axes.plot(median.index.astype(float), median, color=color, label="median over seeds")
 
 
 def _finding(arms: dict[str, pd.DataFrame]) -> str:

@@ -138,10 +138,12 @@ def _paint_curve(axes: Axes, curve: Curve, color: str) -> None:
         band = curve.lower.index.intersection(curve.upper.index)
         axes.fill_between(band, curve.lower[band], curve.upper[band], color=color, alpha=0.18, linewidth=0)
     for _, seed in curve.norms.groupby("key"):
-        axes.plot(seed["index"], seed["value"] * DECADES_PER_NAT, color=color, linewidth=0.5, alpha=0.5)
-    axes.plot(median.index, median, color=color)
+        axes.plot(
+            seed["index"], seed["value"] * DECADES_PER_NAT, color=color, linewidth=0.5, alpha=0.5, label="each seed"
+        )
+    axes.plot(median.index, median, color=color, label="median over seeds")
     if len(curve.theory):
-        axes.plot(curve.theory.index, curve.theory, **{**style.REFERENCE, "color": color})
+        axes.plot(curve.theory.index, curve.theory, **{**style.REFERENCE, "color": color}, label="theory")
 
 
 def _legend(figure: Figure, curves: list[Curve]) -> None:

@@ -195,12 +195,29 @@ def _labels(lines: list[Line]) -> list[tuple[str, Line | None]]:
 
 def _paint_line(axes: Axes, height: float, line: Line, mark: style.Mark) -> None:
     look: dict[str, Any] = {"color": mark.color, "linestyle": "none"}
+    cell = wording.cell_label(line.cell)
     if len(line.finite):
-        axes.plot(line.finite, np.full(len(line.finite), height), mark.marker, **look, alpha=0.35, markersize=3.5)
+        axes.plot(
+            line.finite,
+            np.full(len(line.finite), height),
+            mark.marker,
+            **look,
+            alpha=0.35,
+            markersize=3.5,
+            label=f"{cell}, each seed",
+        )
     if np.isfinite(line.median):
-        axes.plot(line.median, height, mark.marker, **look, markersize=6.5, markeredgecolor="white")
+        axes.plot(
+            line.median,
+            height,
+            mark.marker,
+            **look,
+            markersize=6.5,
+            markeredgecolor="white",
+            label=f"{cell}, median over seeds",
+        )
     if np.isfinite(line.theory):
-        axes.plot(line.theory, height, "|", color=style.INK, markersize=10, markeredgewidth=1.2)
+        axes.plot(line.theory, height, "|", color=style.INK, markersize=10, markeredgewidth=1.2, label=cell)
     if line.lasting:
         axes.annotate(
             f"{line.lasting} of {len(line.half_lives)} do not decay →",

@@ -100,8 +100,8 @@ def _paint(curves: list[Panel]) -> Figure:
         ends = []
         for curve, color in zip(own, colors, strict=True):
             spectrum, eigenvalues = curve.curve("lyapunov_exponent"), curve.curve("log_eigenvalue")
-            axes.plot(_places(spectrum), spectrum, color=color)
-            axes.plot(_places(eigenvalues), eigenvalues, **{**style.REFERENCE, "color": color})
+            axes.plot(_places(spectrum), spectrum, color=color, label="exponents")
+            axes.plot(_places(eigenvalues), eigenvalues, **{**style.REFERENCE, "color": color}, label="eigenvalues")
             ends.append((float(spectrum.iloc[-1]), wording.wrapped(curve.label), color))
         style.label_ends(axes, [end for end in ends if end[1]])
     style.names_of_axes(grid, "place in the spectrum (fraction)", "exponent (nat/step)")

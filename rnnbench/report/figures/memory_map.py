@@ -76,7 +76,7 @@ def _paint(arm: Arm) -> Figure:
             median = _memory.median_steps(own)
             text = f"{found.solved}/{found.seeds}" + (f"\n{median:,.0f}" if np.isfinite(median) else "")
             axes.text(column, row, text, ha="center", va="center", fontsize=style.FONT_POINTS - 1.5)
-        axes.imshow(rates, cmap=colors, vmin=0, vmax=1, aspect="auto", origin="lower")
+        axes.imshow(rates, cmap=colors, vmin=0, vmax=1, aspect="auto", origin="lower", label="share solved")
         axes.grid(visible=False)
         axes.set_xticks(range(len(arm.lengths)), [f"{length:,}" for length in arm.lengths])
         axes.set_yticks(range(len(sizes)), [str(size) for size in sizes])

@@ -61,12 +61,15 @@ def _paint(found: list[Arm]) -> Figure:
             mark, shift = marks[cell], _memory.apart(cells.index(cell), len(cells))
             medians = [(length * shift, _memory.median_steps(own)) for length, own in _memory.by_length(part)]
             known = np.array([point for point in medians if np.isfinite(point[1])]).reshape(-1, 2)
-            axes.plot(*known.T, color=mark.color)
+            axes.plot(*known.T, color=mark.color, label="median")
             solved = part[np.isfinite(_memory.steps_taken(part))]
-            axes.plot(solved["length"] * shift, solved["steps_to_solve"], mark.marker, color=mark.color)
+            axes.plot(
+                solved["length"] * shift, solved["steps_to_solve"], mark.marker, color=mark.color, label="each seed"
+            )
             unsolved = part[~np.isfinite(_memory.steps_taken(part))]
             if "steps" in unsolved:
-                axes.plot(unsolved["length"] * shift, unsolved["steps"].astype(float), color=mark.color, **_OPEN)
+                look = {**_OPEN, "color": mark.color, "label": "unsolved by then"}
+                axes.plot(unsolved["length"] * shift, unsolved["steps"].astype(float), **look)
     _memory.length_axis(grid[0, 0], lengths)
     lowest, highest = grid[0, 0].get_ylim()
     grid[0, 0].set_ylim(lowest, 1.2 * highest)

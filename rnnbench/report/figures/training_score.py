@@ -156,7 +156,15 @@ def _paint_rings(axes: Axes, part: pd.DataFrame, solved_at: Mapping[str, float],
     """Draw a ring on the curve of each seed where it was first seen to have solved the task."""
     solved = part[part["index"].astype(float) == part["key"].map(solved_at)]
     if len(solved):  # an empty line that is not clipped has no place, and the layout gives up
-        axes.plot(solved["index"].astype(float), solved["value"], color=color, **_RING, clip_on=False, zorder=3)
+        axes.plot(
+            solved["index"].astype(float),
+            solved["value"],
+            color=color,
+            **_RING,
+            clip_on=False,
+            zorder=3,
+            label="solved",
+        )
 
 
 def _solving(panels: list[Panel]) -> bool:

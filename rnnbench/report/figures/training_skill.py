@@ -149,7 +149,9 @@ def _beats_baseline(application: Application, cell: str) -> bool:
 def _paint(found: list[Application]) -> Figure:
     cells = _cells(found)
     marks = style.marks(cells)
-    figure, grid = style.panels(1, height=0.45 * len(found) + 0.3)
+    labels = [f"{each.task.application}\n{wording.wrapped(_short(each), 36)}" for each in found]
+    lines = max(label.count("\n") + 1 for label in labels)
+    figure, grid = style.panels(1, height=max(0.45, 0.18 * lines) * len(found) + 0.3)
     axes = grid[0, 0]
     offsets = dict(zip(cells, np.linspace(0.24, -0.24, len(cells)) if len(cells) > 1 else [0.0], strict=True))
     for place, each in enumerate(found):
@@ -164,10 +166,10 @@ def _paint(found: list[Application]) -> Figure:
     axes.axvline(0, **style.REFERENCE)
     axes.set_xlim(LEAST, 1.02)
     axes.set_ylim(-0.6, len(found) - 0.4)
-    axes.set_yticks(range(len(found)), [f"{a.task.application}\n{_short(a)}" for a in found])
+    axes.set_yticks(range(len(found)), labels)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel("share of the baseline's error that is gone (fraction)")
+    axes.set_xlabel("share of the baseline's error\nthat is gone (fraction)")
     handles = [
         Line2D([], [], color=marks[c].color, marker=marks[c].marker, linestyle="none", label=wording.cell_label(c))
         for c in cells

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
 
-from rnnbench.report import wording
+from rnnbench.report import values, wording
 from rnnbench.report.figures.base import Drawing
 from rnnbench.report.findings import _strips
 from rnnbench.report.findings.base import CANNOT_TELL, NO_ROWS, NOT_SUPPORTED, SUPPORTED, Claim, Finding, Judged
@@ -61,8 +60,7 @@ class Card:
     @property
     def download(self) -> str:
         """The rows as a CSV file within a link, so that a page stays one file."""
-        content = self.rows.to_csv(index=False).encode()
-        return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(content).decode()}"
+        return values.download(self.rows.to_csv(index=False).encode())
 
     @property
     def seeds(self) -> Table:

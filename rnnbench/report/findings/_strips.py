@@ -44,9 +44,18 @@ def _paint(judged: Judged) -> Figure:
     for place, finding in zip(places, findings, strict=True):
         look = LOOKS[finding.verdict]
         seeds = finding.effects.to_numpy(float)
-        axes.plot(seeds, np.full(len(seeds), place - 0.22), "o", color=look.color, alpha=0.55, markersize=2.8, mew=0)
+        axes.plot(
+            seeds,
+            np.full(len(seeds), place - 0.22),
+            "o",
+            color=look.color,
+            alpha=0.55,
+            markersize=2.8,
+            mew=0,
+            label="seed",
+        )
         axes.hlines(place, *finding.interval, color=look.color, linewidth=2.2)
-        axes.plot(finding.mean, place, look.marker, color=look.color, markersize=6.5)
+        axes.plot(finding.mean, place, look.marker, color=look.color, markersize=6.5, label="mean")
     low, high = _limits(judged)
     left, right = (float(np.clip(end, low, high)) for end in claim.expected)
     axes.axvspan(left, right, color=EXPECTED, linewidth=0, zorder=0)
