@@ -176,6 +176,16 @@ def test_what_differs_between_cells_alone_is_part_of_them(empty_run):
     assert len(judged(empty_run, "gru_is_as_good").findings) == 1
 
 
+def test_two_cells_that_learn_nothing_are_not_said_to_learn_as_well(empty_run):
+    for seed in range(3):
+        for cell in ("lstm", "gru"):
+            add_skill(empty_run, seed, 0.02, cell=cell, length=200)
+            add_skill(empty_run, seed, 0.9 if seed else 0.03, cell=cell, length=50)
+    (finding,) = judged(empty_run, "gru_is_as_good").findings
+    assert "length 50" in finding.where
+    assert set(finding.effects.index) == {1, 2}, "in seed 0 neither has learned"
+
+
 def test_who_diverged_has_learned_nothing_and_who_timed_out_is_left_out(empty_run):
     for seed, status in enumerate(("ok", "diverged", "timeout")):
         add_skill(empty_run, seed, 0.9, cell="lstm")
@@ -239,21 +249,25 @@ def test_the_page_has_every_hypothesis_its_verdict_its_figure_and_its_rows(every
     html = page.render(document)
     verdicts = set()
     for card in document.cards:
-        assert f'<a href="#{card.anchor}">{card.claim.hypothesis.replace(chr(39), "&#39;")}</a>' in html
-        article = html.partition(f'<article id="{card.anchor}">')[2].partition("</article>")[0]
+        hypothesis = card.claim.hypothesis.replace(chr(39), "&#39;")
+        tag = "article" if card.findings else "li"
+        article = html.partition(f'<{tag} id="{card.anchor}">')[2].partition(f"</{tag}>")[0]
+        assert hypothesis in article
         assert f"Expected: {card.expected}." in article
         verdicts |= {verdict for verdict, _ in card.verdicts}
         for verdict_given, _ in card.verdicts:
             assert f"{findings.SIGNS[verdict_given]} {verdict_given}</span>" in article
         if not card.findings:
-            assert "This run has no rows of it." in article
             assert "<svg" not in article
             continue
+        assert f'<a href="#{card.anchor}">{hypothesis}</a>' in html
         assert article.count("<svg") == 1
         first, _, rest = article.partition("<svg")
         assert all(finding.sentence in first for finding in card.findings), "the finding stands before the figure"
         assert f'download="{card.claim.name}.csv"' in rest
     assert verdicts == set(findings.SIGNS)
+    without = sum(not card.findings for card in document.cards)
+    assert f"{without} more hypotheses, of which this run has no rows</summary>" in html
 
 
 def test_the_rows_behind_a_finding_give_its_effect_again(every_claim):

@@ -141,3 +141,15 @@ def test_exploding_says_what_became_of_the_gradient_through_time_in_every_arm(ru
 def test_a_divergence_is_counted(build: Callable[..., Results]) -> None:
     finding = compose(build("diverging")).drawings[0].finding
     assert finding.endswith("; 2 of 2 trials diverge.")
+
+
+def test_half_lives_stand_beside_those_of_the_gates_alone(runs: dict[str, Results]) -> None:
+    run = runs["measured_gradient_decay"]
+    tables = [table for section in compose(run).sections for table in section.tables]
+    [table] = [table for table in tables if table.caption.startswith("Half-life")]
+    headings = [column.heading for column in table.columns]
+    at = next(place for place, heading in enumerate(headings) if heading.startswith("through the gates alone"))
+    found = {(row[0], row[1]): row[at] for row in table.rows}
+    expected = wording.significant(median(run, "gates_only_half_life", cell="lstm", gate_bias=2.0))
+    assert expected in [value for (cell, bias), value in found.items() if "LSTM" in cell or "lstm" in cell]
+    assert [value for (cell, _), value in found.items() if cell in ("RNN", "rnn")] == [wording.MISSING]

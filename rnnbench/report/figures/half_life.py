@@ -108,6 +108,7 @@ def _table(rows: Rows, data: str, half_lives: pd.DataFrame) -> Table:
         Column("half-life, median", "steps"),
         Column("lowest to highest", "steps"),
         Column("seeds without decay"),
+        Column("through the gates alone, median", "steps"),
         Column("slope, mean ± sd", "nat/step"),
         Column("R² of the fit, lowest"),
     ]
@@ -117,6 +118,7 @@ def _table(rows: Rows, data: str, half_lives: pd.DataFrame) -> Table:
         of_trials = rows.measurements[rows.measurements["key"].isin(part["key"])]
         slopes = of_trials.loc[of_trials["quantity"] == "decay_slope", "value"]
         fits = of_trials.loc[of_trials["quantity"] == "fit_r2", "value"]
+        gates = of_trials.loc[of_trials["quantity"] == "gates_only_half_life", "value"].fillna(np.inf)
         body.append(
             [
                 *setting_cells(values),
@@ -124,6 +126,7 @@ def _table(rows: Rows, data: str, half_lives: pd.DataFrame) -> Table:
                 wording.significant(float(np.median(part["value"].fillna(np.inf)))),
                 wording.span(finite),
                 str(len(part) - len(finite)),
+                wording.significant(float(gates.median())) if len(gates) else wording.MISSING,
                 wording.mean_and_deviation(slopes.mean(), slopes.std()),
                 wording.significant(fits.min()),
             ]
