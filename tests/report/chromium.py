@@ -28,6 +28,7 @@ OPTIONS = (
     "--disable-sync",
     "--no-default-browser-check",
     "--no-first-run",
+    "--no-sandbox",  # which root and most containers cannot have; the pages are our own
     "--remote-debugging-pipe",
 )
 PATIENCE_S = 60.0
@@ -46,8 +47,6 @@ class Browser:
         read_there, self.write_here = os.pipe()
         self.read_here, write_there = os.pipe()
         options = [*OPTIONS, f"--user-data-dir={self.profile.name}"]
-        if os.geteuid() == 0:
-            options.append("--no-sandbox")  # Chromium has none for root
         pipes = f'exec "$@" 3<&{read_there} 4>&{write_there}'
         self.process = subprocess.Popen(
             ["bash", "-c", pipes, "bash", program, *options, "about:blank"],
