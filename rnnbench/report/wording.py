@@ -104,13 +104,17 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{sign}{mantissa}×10{superscript(int(exponent_text))}"
 
 
-def mean_and_deviation(mean: float, deviation: float) -> str:
-    """Return "mean ± deviation", both to the second digit of the deviation; the mean alone where it is NaN.
+ROUNDING = 1e-12
+"""A deviation of so small a share of the mean is that of equal numbers: their mean is rounded."""
 
-    >>> mean_and_deviation(0.98765, 0.0123), mean_and_deviation(2.5e-5, 3.2e-6)
-    ('0.988 ± 0.012', '(2.50 ± 0.32)×10⁻⁵')
+
+def mean_and_deviation(mean: float, deviation: float) -> str:
+    """Return "mean ± deviation", both to the second digit of the deviation; the mean alone where that is NaN or rounding.
+
+    >>> mean_and_deviation(0.98765, 0.0123), mean_and_deviation(2.5e-5, 3.2e-6), mean_and_deviation(0.998, 1.4e-16)
+    ('0.988 ± 0.012', '(2.50 ± 0.32)×10⁻⁵', '0.998')
     """
-    if not (math.isfinite(mean) and math.isfinite(deviation) and deviation > 0):
+    if not (math.isfinite(mean) and math.isfinite(deviation) and deviation > ROUNDING * abs(mean)):
         return significant(mean)
     shift = math.floor(math.log10(max(abs(mean), deviation)))
     shift = 0 if -4 <= shift < 6 else shift
