@@ -109,7 +109,7 @@ ROUNDING = 1e-12
 
 
 def mean_and_deviation(mean: float, deviation: float) -> str:
-    """Return "mean ± deviation", both to the second digit of the deviation; the mean alone where that is NaN or rounding.
+    """Return "mean ± deviation", both to the second digit of the deviation; the mean alone where that is NaN or noise.
 
     >>> mean_and_deviation(0.98765, 0.0123), mean_and_deviation(2.5e-5, 3.2e-6), mean_and_deviation(0.998, 1.4e-16)
     ('0.988 ± 0.012', '(2.50 ± 0.32)×10⁻⁵', '0.998')
