@@ -33,6 +33,7 @@ SMALL = {
 """Sizes for parameters of these names, whichever a probe has."""
 FIELDS = {name: probe.Parameters.model_fields for name, probe in probes.entries().items()}
 PROBES = [name for name, fields in FIELDS.items() if "cell" in fields and "implementation" not in fields]
+PROBES.remove("device_speed")  # which times a GPU and no other backend
 """All but `comparison`, whose other libraries have no such cell, and `null`, which has no cell."""
 BACKENDS = ["reference", pytest.param("cpu", marks=pytest.mark.compiled)]
 

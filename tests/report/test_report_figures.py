@@ -306,6 +306,8 @@ def test_missing_quantities_draw_nothing_and_do_not_fail(build, plot):
         "gate_activity": {"seeds": 1},
         "exploding": {"seeds": 1},
         "comparison": {"shapes": ((20, 4, 32),), "published": False, "cells": ("lstm",), "threads": (1,)},
+        "device_parity": {"wrong": False},
+        "device_speed": {"hidden": (64,)},
     }
     results = build(plot.probe, **options[plot.probe])
     for quantity in results.measurements["quantity"].unique():
