@@ -8,8 +8,9 @@
     passed                                 1 where both errors are within tolerance, and all runs the same
 
 and of a layer on a GPU how it was launched: `path` (0 stepwise, 1 independent, 2 persistent), `blocks`,
-`shared_memory` of a block, `cooperative` launch, and whether the GPU was `simulated`. Sequences have lengths of their
-own, states are not zero, and gradients by states, inputs and parameters are all compared.
+`shared_memory` of a block, `cooperative` launch, and whether the GPU was `simulated`. A layer's sequences have lengths
+of their own, states are not zero, and gradients by states, inputs and parameters are all compared. Training is that of
+one layer in one direction, on a squared error of its last answer.
 
 A trial that does not pass has all of these rows, and fails: the run says so.
 """
@@ -60,8 +61,8 @@ class DeviceParityParameters(LayerParameters):
         return self
 
     def memory_bytes(self) -> int:
-        """Return what the layer keeps, on the host."""
-        return self.layer_bytes(self.length, self.batch)
+        """Return what the layer keeps, on the host, for every run and twice more for the reference in float64."""
+        return (self.runs + 2) * self.layer_bytes(self.length, self.batch)
 
 
 class DeviceParity(Probe):

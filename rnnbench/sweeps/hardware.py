@@ -23,10 +23,12 @@ _CPU_FOLDER = Path("/sys/devices/system/cpu")
 
 @cache
 def hardware() -> str:
-    """Return one line that names the hardware: CPU, architecture, cores of this process, GPUs."""
+    """Return one line that names the hardware: CPU, architecture, cores of this process, GPUs or their simulator."""
+    from rnnbench.backends.cuda.toolkit import simulating
+
     cores = available_cores()
     parts = [cpu_model(), platform.machine(), f"{cores} {'core' if cores == 1 else 'cores'}"]
-    return ", ".join([*parts, *(gpu["name"] for gpu in gpus())])
+    return ", ".join([*parts, *(["simulated GPU"] if simulating() else [gpu["name"] for gpu in gpus()])])
 
 
 @cache

@@ -17,7 +17,8 @@ def add_device_parity(run: Any, wrong: bool = True, simulated: bool = False) -> 
         for way in WAYS:
             for backend, dtype, *tolerances in TYPES:
                 where = (cell, way, backend, dtype)
-                given = {"cell": cell, "way": way, "backend": backend, "dtype": dtype, "work": "layer", "hidden": 48}
+                given = {"cell": cell, "way": way, "backend": backend, "dtype": dtype, "work": "layer"}
+                given |= {"batch": 9, "hidden": 48}
                 if wrong and where == ("lstm", "persistent", "cuda", "float32"):
                     run.trial("device_parity", "timeout", "stopped after its time limit of 300 s", **given, seed=0)
                     continue
@@ -31,7 +32,8 @@ def add_device_parity(run: Any, wrong: bool = True, simulated: bool = False) -> 
                 run.add(key, "blocks", "1", (None, blocks))
                 run.add(key, "shared_memory", "byte", (None, 200 * 1024 if blocks else 0))
                 run.add(key, "simulated", "1", (None, float(simulated)))
-        given = {"cell": cell, "way": "planned", "backend": "cuda", "dtype": "float32", "work": "training", "hidden": 7}
+        given = {"cell": cell, "way": "planned", "backend": "cuda", "dtype": "float32", "work": "training"}
+        given |= {"batch": 3, "hidden": 7}
         _compared(run, run.trial("device_parity", **given, seed=0), TYPES[0][2:], (0.05, 0.01), False)
 
 

@@ -9,6 +9,7 @@ import pytest
 from made_up_devices import FASTER, TYPES, WAYS
 from made_up_speeds import cell_of
 
+from rnnbench.report import values
 from rnnbench.report.document import compose
 
 
@@ -67,16 +68,40 @@ def test_nan_is_the_worst_error_of_all(wrong):
     results = replace(wrong, measurements=rows)
     assert line(only_table(results), "independent", "float64", "cuda")[4] == "NaN"
     (drawing,) = compose(results).drawings
-    right = drawing.figure().axes[0]
-    assert max(float(dot.get_xdata()[0]) for dot in right.lines if len(dot.get_xdata()) == 1) == right.get_xlim()[1]
+    forward, backward = drawing.figure().axes
+    assert max(float(dot.get_xdata()[0]) for dot in forward.lines if len(dot.get_xdata()) == 1) == forward.get_xlim()[1]
+    assert forward.get_xlim() == backward.get_xlim()
+    figure = drawing.figure()
+    figure.canvas.draw()
+    shown = values.read(figure)
+    told = shown.rows["series"].str.contains("NaN")
+    assert told.sum() == 1, "a NaN is drawn at the end of the axis, and said to be one"
+    assert np.isfinite(shown.places[told.to_numpy()]).all()
+
+
+def test_a_race_is_said_where_it_is_pointed_at(build):
+    (drawing,) = compose(build("device_parity")).drawings
+    figure = drawing.figure()
+    figure.canvas.draw()
+    series = values.read(figure).rows["series"]
+    assert set(series[series.str.contains("runs differ")]) == {"RNN, runs differ"}
+
+
+def test_ticks_are_numbers_and_not_their_source(build):
+    (drawing,) = compose(build("device_parity")).drawings
+    figure = drawing.figure()
+    figure.canvas.draw()
+    labels = [tick.get_text() for axes in figure.axes for tick in axes.get_xticklabels()]
+    assert any(labels)
+    assert not any("$" in label for label in labels)
 
 
 def test_the_finding_names_what_fails(build):
     (drawing,) = compose(build("device_parity")).drawings
     assert drawing.finding == (
-        "27 of 30 comparisons pass; 2 fail: RNN persistent float32 cuda fast and GRU independent float64 cuda; 1 did "
-        "not finish. In those that pass all runs gave the same bits, and errors come to 40 % of what they may at most "
-        "(LSTM independent float32 cuda)."
+        "27 of 30 comparisons pass; 2 fail: RNN persistent float32 cuda fast B 9 H 48 and GRU independent float64 cuda "
+        "B 9 H 48; 1 did not finish. In those that pass all runs gave the same bits, and errors come to 40 % of what "
+        "they may at most (LSTM independent float32 cuda B 9 H 48)."
     )
 
 
@@ -85,7 +110,7 @@ def test_of_many_failures_the_finding_names_a_few(build):
     rows = results.measurements.copy()
     rows.loc[rows["quantity"] == "passed", "value"] = 0.0
     (drawing,) = compose(replace(results, measurements=rows)).drawings
-    assert drawing.finding.startswith("0 of 30 comparisons pass; 30 fail: RNN independent float32 cuda, ")
+    assert drawing.finding.startswith("0 of 30 comparisons pass; 30 fail: RNN independent float32 cuda B 9 H 48, ")
     assert drawing.finding.endswith(" and 26 others.")
 
 

@@ -95,9 +95,9 @@ def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def differences(runs: Sequence[Sequence[np.ndarray]]) -> tuple[int, float]:
-    """Return how many runs gave any other number than the first, and the greatest relative difference."""
+    """Return how many runs gave any other bit than the first, and the greatest relative difference."""
     first, *others = runs
-    differing = sum(not all(map(np.array_equal, run, first)) for run in others)
+    differing = sum([each.tobytes() for each in run] != [each.tobytes() for each in first] for run in others)
     return differing, float(np.max([largest_error(run, first) for run in others], initial=0.0))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -149,7 +150,7 @@ def _finding(frame: pd.DataFrame) -> str:
 
 def _name(trial: dict | pd.Series) -> str:
     values = [wording.value_text(trial[name]) for name in GROUP]
-    return " ".join([wording.cell_label(str(trial["cell"])), *values])
+    return " ".join([wording.cell_label(str(trial["cell"])), *values, f"B {trial['batch']:g} H {trial['hidden']:g}"])
 
 
 def _paint(measured: pd.DataFrame) -> Figure:
@@ -157,14 +158,17 @@ def _paint(measured: pd.DataFrame) -> Figure:
     cells = [str(values["cell"]) for values, _ in groups(measured, ["cell"])]
     marks = style.marks(cells)
     figure, grid = style.panels(1, len(PASSES), height=ROW_INCHES * len(lines) + 0.9, sharey=True, sharex=True)
+    shares = measured[[f"{each}_share" for each in PASSES]].fillna(LARGEST)
+    highest = max(10.0, min(LARGEST, 2 * shares.to_numpy(float).max()))
     for axes, each in zip(grid[0], PASSES, strict=True):
         axes.set_title(each)
         axes.set_xscale("log")
-        axes.set_xlim(SMALLEST, max(10.0, min(LARGEST, 2 * float(measured[f"{each}_share"].max()))))
+        axes.set_xlim(SMALLEST, highest)
         axes.axvline(1.0, **style.REFERENCE)
         axes.set_xlabel("error / tolerance (1)")
         for height, (_, part) in enumerate(lines):
             _dots(axes, part, each, height, marks)
+        style.log_ticks(axes.xaxis)
     grid[0, 0].set_ylim(len(lines) - 0.5, -0.5)
     grid[0, 0].set_yticks(range(len(lines)), [label for label, _ in lines])
     style.cell_legend(figure, marks, cells)
@@ -178,6 +182,10 @@ def _dots(axes: Axes, part: pd.DataFrame, each: str, height: int, marks: dict[st
         share = trial[f"{each}_share"]
         place = high if np.isnan(share) else float(np.clip(share, low, high))
         mark = marks[str(trial["cell"])]
-        axes.plot(place, height + offset, mark.marker, color=mark.color, markersize=3.5, clip_on=False)
+        told = [] if place == share else ["NaN" if np.isnan(share) else f"in truth {wording.significant(share)}"]
         if trial["differing_runs"]:
-            axes.plot(place, height + offset, "x", color=style.INK, markersize=6.0, clip_on=False)
+            told += ["runs differ"]
+            crossed = ", ".join([wording.cell_label(str(trial["cell"])), *told])
+            axes.plot(place, height + offset, "x", color=style.INK, markersize=6.0, clip_on=False, label=crossed)
+        look: dict[str, Any] = {"color": mark.color, "markersize": 3.5, "clip_on": False}
+        axes.plot(place, height + offset, mark.marker, **look, label=", ".join(told) or None)

@@ -162,6 +162,7 @@ def _paint(shown: pd.DataFrame) -> Figure:
         for axes, cell in zip(row, cells, strict=True):
             axes.set_xscale("log", base=2)
             axes.set_yscale("log")
+            axes.set_label(f"B {batch:g}")
             _lines(axes, shown[(shown["batch"] == batch) & (shown["cell"] == cell)])
         row[-1].annotate(f"B {batch:g}", (1.03, 0.5), xycoords="axes fraction", rotation=270, va="center")
     for axes, cell in zip(grid[0], cells, strict=True):

@@ -115,7 +115,7 @@ def _sources(found: list[Application]) -> Table:
 def _finding(found: list[Application]) -> str:
     cells = _cells(found)
     counts = {cell: [0, 0] for cell in cells}
-    everywhere, short, beaten = [], [], []
+    everywhere, short, nowhere, beaten = [], [], [], []
     for each in found:
         per_cell = {cell: each.solved(cell) for cell in each.cells}
         for cell, (solved, trials) in per_cell.items():
@@ -125,17 +125,21 @@ def _finding(found: list[Application]) -> str:
             everywhere.append(each)
         elif not any(_beats_baseline(each, cell) for cell in each.cells):
             beaten.append(each)
+        elif not any(solved for solved, _ in per_cell.values()):
+            nowhere.append(each.label)
         else:
             told = [f"{wording.cell_label(cell)} {solved} of {trials}" for cell, (solved, trials) in per_cell.items()]
             short.append(f"{each.label}: {wording.listing(told)}")
     text = f"{len(everywhere)} of {wording.count(len(found), 'task')} solved by every cell in every trial"
     if short:
         text += f"; solved in part: {'; '.join(short)}"
+    if nowhere:
+        text += f"; solved by none: {wording.listing(nowhere)}"
     text += "."
     for each in beaten:
         best = wording.significant(100 * _best_skill(each), 2)
         name = each.task.baseline_name or "the baseline"
-        text += f" No cell beats {name} in {each.label}: at best {best} % of its error is gone."
+        text += f" No cell beats {name} in {each.label} on average: at best {best} % of its error is gone."
     return text
 
 

@@ -150,6 +150,7 @@ def test_nan_in_any_array_is_an_error(place: int) -> None:
 def test_another_bit_in_any_run_is_found() -> None:
     first = [np.ones(2), np.zeros(3)]
     assert comparisons.differences([first, first, first]) == (0, 0.0)
+    assert comparisons.differences([[np.zeros(2)], [-np.zeros(2)]]) == (1, 0.0), "the sign of a zero is a bit"
     assert comparisons.differences([first, first, [np.ones(2), np.full(3, 1e-300)]]) == (1, 1e-300)
     count, difference = comparisons.differences([first, [np.ones(2), np.full(3, np.nan)]])
     assert count == 1
