@@ -9,7 +9,7 @@
 and how the layer was launched, as in device_parity. Ours is float32 throughout, without TF32. I = H; forward alone
 keeps nothing for backward. Weights and inputs are on the device before the clock starts, and in none of its caches:
 see backends/cuda/timing.py, and peers.py for PyTorch. Without PyTorch, or its cells, there are no rows of it; a
-precision that fails is told when everything else is measured.
+precision that fails is told when everything else is measured; one that takes the process with it takes those after it.
 """
 
 from __future__ import annotations
